@@ -1,0 +1,1 @@
+"""SIMPLON stream messages: bytes in, :mod:`eigerwatch.model` types out; no sockets."""

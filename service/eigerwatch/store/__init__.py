@@ -1,0 +1,1 @@
+"""The Redis time series: keys, writing, reading, keeping it within bounds."""

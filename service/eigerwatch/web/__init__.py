@@ -1,0 +1,1 @@
+"""The web process: REST, live WebSocket and the page. Reads the store only."""

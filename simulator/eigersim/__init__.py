@@ -1,0 +1,1 @@
+"""Eigersim: a virtual DECTRIS Eiger that pushes SIMPLON streams."""
