@@ -1,0 +1,1 @@
+"""Files for people and other programs: tables, sums and the plot."""
