@@ -1,0 +1,192 @@
+"""A strict parser for the part of CBOR (RFC 8949) that stream v2 uses.
+
+Byte strings are views of the message, never copies. What the stream has no use for
+is refused: indefinite lengths, keys given twice, bytes after the item, deep nesting.
+Tags are kept as they are and never interpreted, so an unknown one costs nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, NamedTuple
+
+from eigerwatch.errors import DecodeError
+from eigerwatch.model import Buffer
+
+MAX_DEPTH = 16
+"""Maps, arrays and tags inside each other; stream v2 needs 8."""
+MAX_ITEMS = 65_536
+"""Data items of one message; array data is a byte string, which counts as one."""
+MAX_TEXT = 1_000_000
+"""Longest text string [bytes]."""
+SELF_DESCRIBED = 55799
+"""Tag that marks the message as CBOR and means nothing else."""
+
+_UINT16 = struct.Struct(">H").unpack_from
+_UINT32 = struct.Struct(">I").unpack_from
+_UINT64 = struct.Struct(">Q").unpack_from
+_FLOAT16 = struct.Struct(">e").unpack_from
+_FLOAT32 = struct.Struct(">f").unpack_from
+_FLOAT64 = struct.Struct(">d").unpack_from
+
+
+class Tag(NamedTuple):
+    """A tagged item, not interpreted."""
+
+    number: int
+    value: Any
+
+
+class CborError(DecodeError):
+    """The bytes are no CBOR that we accept.
+
+    Attributes
+    ----------
+    partial
+        Entries of the outermost map that were complete before the fault.
+    """
+
+    def __init__(
+        self, message: str, *, partial: dict[int | str, Any] | None = None
+    ) -> None:
+        super().__init__(message, kind="cbor")
+        self.partial = partial or {}
+
+
+def loads(data: Buffer) -> Any:
+    """Return the one data item of `data`, without an enclosing tag 55799.
+
+    Maps become dict with text or integer keys, arrays list, byte strings memoryview,
+    undefined None.
+
+    Raises
+    ------
+    CborError
+        Not well-formed, beyond a limit, or of a kind that is refused.
+    """
+    parser = _Parser(memoryview(data))
+    try:
+        item = parser.item(0)
+        if type(item) is Tag and item.number == SELF_DESCRIBED:
+            item = item.value
+        if parser.pos != parser.end:
+            parser.outermost = item if type(item) is dict else None
+            raise CborError(f"{parser.end - parser.pos} bytes follow the message")
+    except (IndexError, struct.error):
+        raise CborError("the message is cut off", partial=parser.outermost) from None
+    except UnicodeDecodeError as exc:
+        raise CborError(
+            f"a text string is not UTF-8: {exc.reason}", partial=parser.outermost
+        ) from None
+    except CborError as exc:
+        # A key given twice leaves open which of the two was meant.
+        exc.partial = {} if parser.ambiguous else parser.outermost or {}
+        raise
+    return item
+
+
+class _Parser:
+    __slots__ = ("ambiguous", "budget", "data", "end", "outermost", "pos")
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        self.end = len(data)
+        self.pos = 0
+        self.budget = MAX_ITEMS
+        self.outermost: dict[int | str, Any] | None = None
+        self.ambiguous = False
+
+    def item(self, depth: int) -> Any:
+        """Return the item at `pos` and move behind it."""
+        data = self.data
+        pos = self.pos
+        head = data[pos]
+        pos += 1
+        if head >= 0xE0:
+            return self._simple(head, pos)
+        argument = head & 0x1F
+        if argument >= 24:
+            if argument == 24:
+                argument = data[pos]
+                pos += 1
+            elif argument == 25:
+                (argument,) = _UINT16(data, pos)
+                pos += 2
+            elif argument == 26:
+                (argument,) = _UINT32(data, pos)
+                pos += 4
+            elif argument == 27:
+                (argument,) = _UINT64(data, pos)
+                pos += 8
+            elif argument == 31:
+                raise CborError("an indefinite length, which is not supported")
+            else:
+                raise CborError(f"head byte 0x{head:02x} is reserved")
+        major = head >> 5
+        if major == 3:
+            stop = pos + argument
+            if stop > self.end:
+                raise CborError(f"a text string of {argument} bytes is cut off")
+            if argument > MAX_TEXT:
+                raise CborError(f"a text string of {argument} bytes is too long")
+            self.pos = stop
+            return str(data[pos:stop], "utf-8")
+        self.pos = pos
+        if major == 0:
+            return argument
+        if major == 5:
+            return self._map(argument, depth)
+        if major == 4:
+            self._enter(argument, depth)
+            return [self.item(depth + 1) for _ in range(argument)]
+        if major == 6:
+            self._enter(1, depth)
+            return Tag(argument, self.item(depth + 1))
+        if major == 2:
+            stop = pos + argument
+            if stop > self.end:
+                raise CborError(f"a byte string of {argument} bytes is cut off")
+            self.pos = stop
+            return data[pos:stop]
+        return -1 - argument
+
+    def _enter(self, items: int, depth: int) -> None:
+        if depth >= MAX_DEPTH:
+            raise CborError(f"nested deeper than {MAX_DEPTH}")
+        self.budget -= items
+        if self.budget < 0:
+            raise CborError(f"more than {MAX_ITEMS} data items")
+
+    def _map(self, length: int, depth: int) -> dict[int | str, Any]:
+        self._enter(2 * length, depth)
+        result: dict[int | str, Any] = {}
+        if self.outermost is None:
+            self.outermost = result
+        depth += 1
+        for _ in range(length):
+            key = self.item(depth)
+            if type(key) is not str and type(key) is not int:
+                raise CborError(f"a map key of type {type(key).__name__}")
+            if key in result:
+                self.ambiguous = True
+                raise CborError(f"key {key!r:.80} is given twice")
+            result[key] = self.item(depth)
+        return result
+
+    def _simple(self, head: int, pos: int) -> Any:
+        if head == 0xFB:
+            self.pos = pos + 8
+            return _FLOAT64(self.data, pos)[0]
+        if head == 0xF4 or head == 0xF5:
+            self.pos = pos
+            return head == 0xF5
+        if head == 0xF6 or head == 0xF7:
+            self.pos = pos
+            return None
+        if head == 0xFA:
+            self.pos = pos + 4
+            return _FLOAT32(self.data, pos)[0]
+        if head == 0xF9:
+            self.pos = pos + 2
+            return _FLOAT16(self.data, pos)[0]
+        raise CborError(f"simple value 0x{head:02x} is not supported")
