@@ -32,7 +32,10 @@ KERNEL_VARIANT_VARIABLE = "EIGERWATCH_KERNEL_VARIANT"
 
 class _Section(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
     )
 
 
@@ -51,6 +54,9 @@ class StreamSettings(_Section):
     """What series from this endpoint are called; the demo says ``sim``."""
     receive_hwm: PositiveInt = 64
     """Messages ZeroMQ holds before the sender must wait."""
+    tee: str | None = None
+    """Address to bind for an untouched copy of the stream, e.g.
+    ``tcp://127.0.0.1:31002``; unset: none."""
     max_message_mb: PositiveInt = 512
     """Largest message accepted [MB]; a larger one makes ZeroMQ drop the link."""
     max_pixels: PositiveInt = 64_000_000

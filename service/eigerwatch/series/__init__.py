@@ -1,0 +1,1 @@
+"""The ledger: order, gaps, duplicates and states of series. Pure: no I/O, no clock."""

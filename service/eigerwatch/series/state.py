@@ -1,0 +1,179 @@
+"""One series as the ledger sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eigerwatch.config import FilterSettings
+from eigerwatch.model import (
+    DEFAULT_CHANNEL,
+    PixelFilter,
+    SeriesStart,
+    SourceKind,
+    SourceState,
+    automatic_high,
+)
+from eigerwatch.series.ledger import ChannelLedger, SettleClock
+
+OPEN_STATES = frozenset(
+    {
+        SourceState.ARMED,
+        SourceState.COLLECTING,
+        SourceState.SETTLING,
+        SourceState.STALLED,
+    }
+)
+
+MAX_CHANNELS = 8
+"""Channels of one series; more are a malformed message."""
+
+_FARTHEST_START_NS = 400 * 86_400 * 10**9
+"""A frame that claims to start later than this into its series is mistaken [ns]."""
+
+
+@dataclass(slots=True)
+class SettingsVersion:
+    """One version of what was counted, as stored with the series."""
+
+    number: int
+    low: int
+    high: int
+    high_from: str
+    """``settings``, ``detector`` or ``dtype``: who set the upper limit."""
+    dtype: str
+    from_image_id: int
+
+
+@dataclass(slots=True)
+class Series:
+    """Everything known of one series while it is in memory."""
+
+    key: str
+    source: SourceKind
+    series_id: int
+    series_unique_id: str | None
+    filter_settings: FilterSettings
+    clock: SettleClock
+    opened_ms: int
+    start: SeriesStart | None = None
+    state: SourceState = SourceState.ARMED
+    end_seen: bool = False
+    end_deadline: float | None = None
+    highest: int = -1
+    channels: dict[str, ChannelLedger] = field(default_factory=dict)
+    last_seen: float = 0.0
+    """When the last message came, on the monotonic clock [s]."""
+    time_origin_ns: int | None = None
+    """Subtracted from v1's times, whose origin is arbitrary [ns]."""
+    settings: list[SettingsVersion] = field(default_factory=list)
+    refused: int = 0
+    """Frames refused because their number is beyond the site's limit."""
+    restart: SeriesStart | None = None
+    """A second START for the same number: the next frame tells what it was."""
+    _filters: dict[tuple[int, str], PixelFilter] = field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames are still expected."""
+        return self.state in OPEN_STATES
+
+    @property
+    def frame_time_s(self) -> float | None:
+        """Start-to-start time of the frames [s], if the header tells."""
+        return self.start.frame_time_s if self.start else None
+
+    @property
+    def announced(self) -> int | None:
+        """Upper bound of the number of frames, if the header tells."""
+        return self.start.number_of_images if self.start else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every announced frame of every channel is stored or rejected."""
+        return (
+            self.announced is not None
+            and self.highest + 1 >= self.announced
+            and all(
+                c.stored + c.rejected == self.highest + 1
+                for c in self.channels.values()
+            )
+        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether frames are being reduced."""
+        return any(c.accepted for c in self.channels.values())
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether any frame up to the highest is awaited."""
+        return any(c.outstanding(self.highest) for c in self.channels.values())
+
+    def ledger(self, channel: str) -> ChannelLedger:
+        """Return a channel's ledger, made when first asked for."""
+        try:
+            return self.channels[channel]
+        except KeyError:
+            ledger = self.channels[channel] = ChannelLedger()
+            return ledger
+
+    def channel_names(self) -> tuple[str, ...]:
+        """Return the channels seen, else those announced, else v1's single one."""
+        if self.channels:
+            return tuple(self.channels)
+        announced = self.start.channels if self.start else ()
+        return announced or (DEFAULT_CHANNEL,)
+
+    def pixel_filter(self, dtype: np.dtype[Any], image_id: int) -> PixelFilter:
+        """Return the filter for an image, starting a settings version if needed."""
+        version_key = (id(self.start), dtype.str)
+        known = self._filters.get(version_key)
+        if known is not None:
+            return known
+        low, chosen = self.filter_settings.low, self.filter_settings.high
+        if chosen != "auto":
+            high, origin = chosen, "settings"
+        else:
+            start = self.start
+            saturation = start.saturation_value if start else None
+            cutoff = start.countrate_cutoff if start else None
+            high = automatic_high(dtype, saturation, cutoff)
+            origin = "detector" if high in (saturation, cutoff) else "dtype"
+            high = max(low, high)
+        for version in self.settings:
+            if (version.low, version.high, version.dtype) == (low, high, dtype.name):
+                number = version.number
+                break
+        else:
+            number = len(self.settings)
+            self.settings.append(
+                SettingsVersion(number, low, high, origin, dtype.name, image_id)
+            )
+        made = self._filters[version_key] = PixelFilter(low, high, number)
+        return made
+
+    def start_time(self, image_id: int, start_ns: int | None) -> tuple[int, bool, bool]:
+        """Return an exposure's start relative to the series' start.
+
+        Returns
+        -------
+        start_ns : int
+            Start [ns].
+        computed : bool
+            It is image_id x frame_time because the header tells nothing.
+        implausible : bool
+            The header's time is impossible, so it was computed.
+        """
+        nominal = round(image_id * (self.frame_time_s or 0.0) * 1e9)
+        if start_ns is None:
+            return nominal, True, False
+        if self.time_origin_ns is None:
+            is_v1 = self.series_unique_id is None
+            self.time_origin_ns = start_ns - nominal if is_v1 else 0
+        relative = start_ns - self.time_origin_ns
+        if -(10**9) <= relative <= _FARTHEST_START_NS:
+            return relative, False, False
+        return nominal, True, True
