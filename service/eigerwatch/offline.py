@@ -1,0 +1,342 @@
+"""Sums of a recorded dataset, without stream, store or page."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eigerwatch.config import FilterSettings, Settings
+from eigerwatch.errors import ConfigError, ReplayError
+from eigerwatch.model import (
+    FRAME_RECORD,
+    MISSING_TOTAL,
+    REASON_SHIFT,
+    BadFrame,
+    FileChunk,
+    Frame,
+    FrameFlag,
+    Image,
+    PixelFilter,
+    RejectReason,
+    SeriesStart,
+    automatic_high,
+    cap_of,
+)
+from eigerwatch.reduce import Reduced, Reducer
+from eigerwatch.replay.recording import Recording, open_master
+
+_BATCHES_PER_THREAD = 4
+
+Progress = Callable[[int, int], None]
+"""Called with the frames done and the frames there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Frames by number, from 1, both ends included; 0 = the first or the last."""
+
+    start: int = 0
+    end: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in (("start", self.start), ("end", self.end)):
+            if value < 0:
+                raise ConfigError(
+                    f"{name} = {value}: frames count from 1; 0 means the first or last"
+                )
+        if self.end and self.start > self.end:
+            raise ConfigError(
+                f"start = {self.start} is beyond end = {self.end}; swap them, or use "
+                "end = 0 for the last frame"
+            )
+
+    def within(self, n_frames: int) -> tuple[int, int]:
+        """Return first and last frame number in a recording of `n_frames`.
+
+        Raises
+        ------
+        ReplayError
+            It starts beyond the last frame.
+        """
+        first = max(1, self.start)
+        if first > n_frames:
+            raise ReplayError(
+                f"start = {self.start} is beyond the last frame, {n_frames}; "
+                f"use a start from 1 to {n_frames}, or 0"
+            )
+        return first, min(self.end or n_frames, n_frames)
+
+
+ALL = Selection()
+
+
+@dataclass(slots=True)
+class MasterSums:
+    """What became of every selected frame of one channel."""
+
+    path: Path
+    start: SeriesStart
+    channel: str
+    n_frames: int
+    """Frames of the whole recording."""
+    first_frame: int
+    """Number of the first selected frame, from 1; image_id is one less."""
+    last_frame: int
+    records: np.ndarray[Any, np.dtype[Any]]
+    """(frames,) of `FRAME_RECORD` in order; a missing frame is all zero."""
+    filter: PixelFilter
+    high_from: str
+    """Where the upper limit comes from: ``set`` or ``auto: ...``."""
+    reasons: dict[int, str] = field(default_factory=dict)
+    """Frame number to the sentence that says why it was rejected."""
+    problems: list[str] = field(default_factory=list)
+    """What could not be read, by file and dataset."""
+
+    @property
+    def frames(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Frame numbers, from 1."""
+        return np.arange(self.first_frame, self.last_frame + 1)
+
+    @property
+    def stored(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which frames have a sum."""
+        return self._has(FrameFlag.STORED)
+
+    @property
+    def rejected(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Which frames are there but could not be reduced."""
+        return self._has(FrameFlag.REJECTED)
+
+    @property
+    def states(self) -> np.ndarray[Any, np.dtype[np.str_]]:
+        """Per frame ``stored``, ``rejected`` or ``missing``."""
+        given = np.where(self.rejected, "rejected", "missing")
+        return np.where(self.stored, "stored", given)
+
+    @property
+    def totals(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """Sums [counts]; `MISSING_TOTAL` where there is none."""
+        missing = np.uint64(MISSING_TOTAL)
+        return np.where(self.stored, self.records["total"], missing)
+
+    def _has(self, flag: FrameFlag) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        found: np.ndarray[Any, np.dtype[np.bool_]] = (
+            self.records["flags"] & np.uint16(flag) != 0
+        )
+        return found
+
+
+def pixel_filter(
+    settings: FilterSettings, start: SeriesStart
+) -> tuple[PixelFilter, str]:
+    """Return the filter of a series and where its upper limit comes from.
+
+    Raises
+    ------
+    ConfigError
+        The lower limit is above the detector's own upper one.
+    """
+    if start.dtype is None:
+        raise ReplayError("the element type of the images is unknown")
+    if settings.high != "auto":
+        return PixelFilter(settings.low, settings.high), "set"
+    high = automatic_high(start.dtype, start.saturation_value, start.countrate_cutoff)
+    if high == start.saturation_value:
+        origin = "auto: saturation_value"
+    elif high == start.countrate_cutoff:
+        origin = "auto: countrate_correction_count_cutoff"
+    else:
+        origin = f"auto: limit of {start.dtype.name}"
+    if settings.low > high:
+        raise ConfigError(
+            f"filter.low = {settings.low} is above the upper limit {high} ({origin}); "
+            f"lower it, or set filter.high, at most {cap_of(start.dtype)}"
+        )
+    return PixelFilter(settings.low, high), origin
+
+
+def sum_master(
+    path: Path,
+    settings: Settings,
+    selection: Selection = ALL,
+    progress: Progress | None = None,
+    *,
+    channel: str | None = None,
+    reducer: Reducer | None = None,
+) -> MasterSums:
+    """Reduce the frames of a recorded dataset.
+
+    Parameters
+    ----------
+    path
+        Detector's master file.
+    settings
+        `filter`, `reduce`, `replay.roots` and `stream.max_pixels` are used.
+    selection
+        Which frames.
+    progress
+        Told how far it is.
+    channel
+        Which channel; None: the first one.
+    reducer
+        To share one between files; None: one of its own.
+
+    Returns
+    -------
+    MasterSums
+        Exactly one entry per selected frame.
+
+    Raises
+    ------
+    ReplayError
+        The file holds nothing to process, or not the selection or channel.
+    ConfigError
+        The filter contradicts itself for this detector.
+    """
+    with ExitStack() as stack:
+        recording = stack.enter_context(
+            open_master(path, settings.replay.roots, settings.stream.max_pixels)
+        )
+        task = _Task(path, recording, settings, selection, channel)
+        if reducer is None:
+            reducer = stack.enter_context(closing(Reducer(settings.reduce)))
+        return task.run(reducer, progress)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Images that go to a worker together, and their places in the result."""
+
+    places: list[int] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    bytes: int = 0
+
+
+class _Task:
+    """One run over one recording."""
+
+    def __init__(
+        self,
+        path: Path,
+        recording: Recording,
+        settings: Settings,
+        selection: Selection,
+        channel: str | None,
+    ) -> None:
+        self._recording = recording
+        self._settings = settings.reduce
+        channel = recording.channels[0] if channel is None else channel
+        if channel not in recording.channels:
+            raise ReplayError(
+                f"{path} has no channel {channel!r}; it has "
+                f"{', '.join(recording.channels)}"
+            )
+        first, last = selection.within(recording.n_frames)
+        filter_, high_from = pixel_filter(settings.filter, recording.start)
+        self.sums = MasterSums(
+            path=path,
+            start=recording.start,
+            channel=channel,
+            n_frames=recording.n_frames,
+            first_frame=first,
+            last_frame=last,
+            records=np.zeros(last - first + 1, FRAME_RECORD),
+            filter=filter_,
+            high_from=high_from,
+        )
+        self._flags = FrameFlag.FROM_FILE
+        if recording.start.frame_time_s is not None:
+            self._flags |= FrameFlag.TIME_COMPUTED
+        self._stored = self._flags | FrameFlag.STORED
+        if recording.start.dtype == np.uint8:
+            self._stored |= FrameFlag.MAY_WRAP
+        self._done = 0
+
+    def run(self, reducer: Reducer, progress: Progress | None) -> MasterSums:
+        """Keep the workers busy, with a bounded amount of data on the way."""
+        sums = self.sums
+        total = len(sums.records)
+        pending: deque[tuple[_Batch, Future[Reduced]]] = deque()
+        pending_bytes = 0
+        most_batches = _BATCHES_PER_THREAD * reducer.threads
+        most_bytes = self._settings.max_pending_mb * 1_000_000
+        for batch in self._batches():
+            while pending and (
+                len(pending) >= most_batches or pending_bytes + batch.bytes > most_bytes
+            ):
+                pending_bytes -= self._finish(*pending.popleft())
+                if progress is not None:
+                    progress(self._done, total)
+            filters = [sums.filter] * len(batch.images)
+            pending.append((batch, reducer.submit(batch.images, filters)))
+            pending_bytes += batch.bytes
+        while pending:
+            self._finish(*pending.popleft())
+            if progress is not None:
+                progress(self._done, total)
+        empty = sums.stored & (sums.records["kept"] == 0)
+        sums.records["flags"][empty] |= np.uint16(FrameFlag.EMPTY)
+        if progress is not None and self._done < total:
+            progress(total, total)
+        sums.problems = list(self._recording.problems)
+        return sums
+
+    def _batches(self) -> Iterator[_Batch]:
+        sums = self.sums
+        base = sums.first_frame - 1
+        most = self._settings.batch_frames
+        batch = _Batch()
+        for item in self._recording.frames(base, sums.last_frame, sums.channel):
+            if isinstance(item, Frame):
+                image = item.images[0]
+                batch.places.append(item.image_id - base)
+                batch.images.append(image)
+                batch.starts.append(item.start_ns or 0)
+                batch.bytes += _size(image)
+                if len(batch.images) == most:
+                    yield batch
+                    batch = _Batch()
+            elif isinstance(item, BadFrame):
+                self._reject(item.image_id - base, item.reason, item.detail)
+                self._done += 1
+            else:
+                self._done += item.stop - item.first
+        if batch.images:
+            yield batch
+
+    def _finish(self, batch: _Batch, future: Future[Reduced]) -> int:
+        """Write a batch's results to their places; return its size."""
+        reduced = future.result()
+        records = reduced.counts
+        records["flags"] = self._stored
+        records["start_ns"] = batch.starts
+        records["real_ns"] = self._recording.real_ns or 0
+        self.sums.records[batch.places] = records
+        if any(reduced.errors):
+            for place, error in zip(batch.places, reduced.errors, strict=True):
+                if error is not None:
+                    self._reject(place, error.reason, error.detail)
+        self._done += len(batch.places)
+        return batch.bytes
+
+    def _reject(self, place: int, reason: RejectReason, detail: str) -> None:
+        sums = self.sums
+        image_id = sums.first_frame - 1 + place
+        record = sums.records[place]
+        flags = self._flags | FrameFlag.REJECTED
+        record["flags"] = flags | reason << REASON_SHIFT
+        record["start_ns"] = self._recording.start_ns(image_id) or 0
+        sums.reasons[image_id + 1] = detail
+
+
+def _size(image: Image) -> int:
+    payload = image.payload
+    return payload.size if isinstance(payload, FileChunk) else len(payload)
