@@ -1,0 +1,115 @@
+"""Puts the web's parts together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from eigerwatch.config import WebSettings
+from eigerwatch.errors import StoreError, UnknownSeriesError
+from eigerwatch.web import api, downloads, schemas
+from eigerwatch.web.live import LiveHub, software_version
+from eigerwatch.web.pages import STATIC, OwnFiles, Pages
+from eigerwatch.web.reading import StoreReader
+from eigerwatch.web.security import Guard
+from eigerwatch.web.source import BEAT_LIMIT_S
+from eigerwatch.web.watch import Watch
+
+DESCRIPTION = """\
+The beam's intensity, frame by frame, from the frames of a DECTRIS Eiger.
+
+Everything here only reads. Frames are numbered from 0 (image_id); ranges are \
+[from, to). 64-bit integers are decimal strings; unknown is null.
+
+Live data come by the WebSocket `/api/v1/live`. The client says `view` (series or \
+`live`, channel, from, to, px, scope, window) and confirms every binary tick with \
+`ack` and its `seq`; the server says `hello`, `state` (at least once a second), \
+`event` and `error`. A tick is: u32 magic `EWT1`, u32 header length, JSON header, \
+then the header's `blocks`, little-endian, each at a multiple of 8 bytes.
+"""
+
+
+def create_app(reader: StoreReader, settings: WebSettings) -> FastAPI:
+    """Return the web application.
+
+    Parameters
+    ----------
+    reader
+        `eigerwatch.store.read.Reader`, or anything that answers like it.
+    settings
+        Host names under which it may be used, and the rate of live updates.
+    """
+    watch = Watch(reader)
+    hub = LiveHub(watch, settings)
+    pages = Pages()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        clock = asyncio.create_task(hub.run())
+        try:
+            yield
+        finally:
+            clock.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await clock
+
+    app = FastAPI(
+        title="Eigerwatch",
+        version=software_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own page loads its scripts from the Internet
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.add_middleware(Guard, allowed_hosts=settings.allowed_hosts, policy=pages.policy)
+    app.add_middleware(
+        TrustedHostMiddleware,
+        allowed_hosts=list(settings.allowed_hosts),
+        www_redirect=False,
+    )
+    app.add_exception_handler(UnknownSeriesError, _not_found)
+    app.add_exception_handler(StoreError, _store_away)
+    app.include_router(api.create_router(watch, hub))
+    app.include_router(downloads.create_router(watch))
+    app.include_router(pages.router())
+    app.mount("/static", OwnFiles(directory=STATIC), name="static")
+
+    @app.get(
+        "/healthz",
+        tags=["status"],
+        response_model=schemas.Health,
+        responses={503: {"model": schemas.Health}},
+    )
+    def healthz() -> JSONResponse:
+        """Return 200 where process, store and consumer work, else 503."""
+        health = _health(watch)
+        return JSONResponse(health.model_dump(), 200 if health.ok else 503)
+
+    return app
+
+
+def _health(watch: Watch) -> schemas.Health:
+    situation = watch.look()
+    age_s = situation.consumer_age_s
+    alive = age_s is not None and age_s < BEAT_LIMIT_S
+    return schemas.Health(
+        ok=alive and situation.store_error is None,
+        process="ok",
+        store=situation.store_error or "ok",
+        consumer="ok" if alive else "no sign of life",
+        consumer_age_s=age_s,
+    )
+
+
+def _not_found(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 404)
+
+
+def _store_away(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": f"the store does not answer: {error}"}, 503)

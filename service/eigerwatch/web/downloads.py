@@ -1,0 +1,132 @@
+"""Results as files: the origin's table, the frames, the plot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+
+from eigerwatch.export.files import is_stored, sums_csv_lines, table_csv
+from eigerwatch.export.plot import plot_html
+from eigerwatch.store.info import SeriesInfo
+from eigerwatch.web.frames import Scope
+from eigerwatch.web.parameters import (
+    PROBLEMS,
+    Channel,
+    From,
+    SeriesKey,
+    To,
+    clipped_range,
+    resolved,
+)
+from eigerwatch.web.watch import Watch
+
+PIECE = 10_000
+"""Frames read and written at a time: one chunk of the store."""
+
+
+def create_router(watch: Watch) -> APIRouter:
+    """Return the routes that answer with a file."""
+    router = APIRouter(
+        prefix="/api/v1/series/{series}", tags=["downloads"], responses=PROBLEMS
+    )
+
+    @router.get(
+        "/download.csv",
+        response_class=Response,
+        responses={200: {"content": {"text/csv": {}}}},
+    )
+    def download_csv(
+        series: SeriesKey,
+        channel: Channel = None,
+        start: From = None,
+        stop: To = None,
+        content: Annotated[Literal["table", "frames"], Query()] = "table",
+    ) -> Response:
+        """Return the statistics table, or one line per frame, as CSV.
+
+        Frames are numbered from 1 in the file, as the origin does.
+        """
+        info, channel = resolved(watch, series, channel)
+        n = info.ledgers[channel].highest + 1 if channel in info.ledgers else 0
+        start, stop = clipped_range(start, stop, n)
+        headers = _attachment(info, channel, f"{content}.csv")
+        if content == "table":
+            scope = Scope("range", start=start, stop=stop)
+            text = table_csv(watch.ticks.describe(info, channel, scope))
+            return Response(text, media_type="text/csv", headers=headers)
+        lines = _frame_lines(watch, info, channel, start, stop)
+        return StreamingResponse(lines, media_type="text/csv", headers=headers)
+
+    @router.get(
+        "/download.html",
+        response_class=HTMLResponse,
+        responses={200: {"content": {"text/html": {}}}},
+    )
+    def download_html(
+        series: SeriesKey,
+        channel: Channel = None,
+        start: From = None,
+        stop: To = None,
+    ) -> Response:
+        """Return a page with the plot and the table that works without network."""
+        info, channel = resolved(watch, series, channel)
+        frames = watch.ticks.frames.get(info, channel)
+        start, stop = clipped_range(start, stop, frames.n)
+        totals, stored = frames.span(start, stop)
+        page = plot_html(
+            totals,
+            stored,
+            title=f"{info.key} {channel}",
+            settings=_settings(info, channel),
+            first_frame=start + 1,
+        )
+        headers = _attachment(info, channel, "plot.html")
+        return HTMLResponse(page, headers=headers)
+
+    return router
+
+
+def _frame_lines(
+    watch: Watch, info: SeriesInfo, channel: str, start: int, stop: int
+) -> Iterator[str]:
+    frames = watch.ticks.frames.get(info, channel)
+    others = (("outstanding", frames.outstanding()), ("rejected", frames.rejected()))
+    for first in range(start, max(stop, start + 1), PIECE):
+        last = min(first + PIECE, stop)
+        rows = watch.reader.rows(info.key, channel, first, last)
+        states = np.full(len(rows), "missing", "U11")
+        for state, numbers in others:
+            here = numbers[(numbers >= first) & (numbers < first + len(rows))]
+            states[here - first] = state
+        states[is_stored(rows)] = "stored"
+        yield from sums_csv_lines(rows, first + 1, states, header=first == start)
+
+
+def _settings(info: SeriesInfo, channel: str) -> dict[str, object]:
+    started = info.started_ms and datetime.fromtimestamp(info.started_ms / 1000, UTC)
+    lines: dict[str, object] = {
+        "series": info.key,
+        "source": info.source,
+        "detector's series number": info.series_id,
+        "channel": channel,
+        "detector": info.detector,
+        "serial number": info.serial,
+        "started": started.isoformat(timespec="seconds") if started else None,
+        "frame time [s]": info.frame_time_s,
+        "count time [s]": info.count_time_s,
+        "low [counts]": info.filter_low,
+        "high [counts]": info.filter_high,
+        "origin": info.origin,
+    }
+    return {label: value for label, value in lines.items() if value is not None}
+
+
+def _attachment(info: SeriesInfo, channel: str, suffix: str) -> dict[str, str]:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{info.key}_{channel}")[:120]
+    return {"Content-Disposition": f'attachment; filename="{name}_{suffix}"'}

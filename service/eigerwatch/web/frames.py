@@ -1,0 +1,240 @@
+"""The frames of the series being looked at, kept in memory and grown as they come."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from eigerwatch.model import FrameFlag
+from eigerwatch.store.info import Ledger, SeriesInfo
+from eigerwatch.web.reading import StoreReader
+
+READ_FRAMES = 50_000
+"""Rows read from the store at a time: 3.2 MB."""
+HOLE_BLOCK = 4096
+"""Frames re-read at a time where late ones may have filled a hole."""
+RATE_WINDOW_NS = 2_000_000_000
+"""Arrival times over which the frame rate is averaged [ns]."""
+
+_COLUMNS = {"total": "<u8", "flags": "<u2", "start_ns": "<i8", "received_ns": "<i8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which frames a statistic is about."""
+
+    kind: Literal["whole", "frames", "seconds", "range"] = "whole"
+    last: float = 0.0
+    """Number of newest frames, or seconds before the newest frame."""
+    start: int = 0
+    """First frame of a range."""
+    stop: int | None = None
+    """First frame after a range; None: up to the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The stored frames of a scope."""
+
+    positions: np.ndarray
+    """int64 (n,), frame numbers."""
+    totals: np.ndarray
+    """uint64 (n,) [counts]."""
+
+
+class SeriesFrames:
+    """Totals, flags and times of one channel of one series; thread-safe."""
+
+    def __init__(self, reader: StoreReader, series: str, channel: str) -> None:
+        self.series = series
+        self.channel = channel
+        self.version = 0
+        """Grows with every change of the content."""
+        self.ledger: Ledger | None = None
+        self.oldest_new_ns = 0
+        """Arrival of the first frame that the last change brought [ns]."""
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._n = 0
+        self._data = {name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()}
+        self._rejected: np.ndarray = np.zeros(0, np.int64)
+
+    def refresh(self, info: SeriesInfo) -> None:
+        """Read what is new according to `info`, late frames included."""
+        ledger = info.ledgers.get(self.channel)
+        if ledger is None:
+            return
+        with self._lock:
+            if ledger == self.ledger:
+                return
+            n = ledger.highest + 1
+            if n < self._n:  # the series was forgotten and written anew
+                self._n = 0
+                self._data = {
+                    name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()
+                }
+            first_new = self._n
+            self._read(self._n, n)
+            self._fill_holes(ledger.stored)
+            if ledger.rejected != (self.ledger.rejected if self.ledger else 0):
+                rejected = self._reader.rejected(self.series, self.channel)
+                self._rejected = np.array(sorted(rejected), np.int64)
+            arrived = self._data["received_ns"][first_new : self._n]
+            arrived = arrived[arrived > 0]
+            if arrived.size:
+                self.oldest_new_ns = int(arrived[0])
+            self.ledger = ledger
+            self.version += 1
+
+    @property
+    def n(self) -> int:
+        """Frames known, holes included: the highest frame number + 1."""
+        return self._n
+
+    def select(self, scope: Scope) -> Selection:
+        """Return the stored frames of `scope`, copied."""
+        with self._lock:
+            start, stop = 0, self._n
+            if scope.kind == "frames":
+                start = max(0, self._n - int(scope.last))
+            elif scope.kind == "range":
+                start = min(max(0, scope.start), self._n)
+                stop = self._n if scope.stop is None else min(scope.stop, self._n)
+            stored = self._stored(start, stop)
+            if scope.kind == "seconds" and stored.any():
+                times = self._data["start_ns"][start:stop]
+                newest = int(times[stored].max())
+                stored &= times >= newest - round(scope.last * 1e9)
+            positions = np.flatnonzero(stored) + start
+            return Selection(positions, self._data["total"][positions])
+
+    def span(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return totals (uint64) and stored (bool) of the frames [start, stop)."""
+        with self._lock:
+            stop = min(stop, self._n)
+            start = min(start, stop)
+            return self._data["total"][start:stop].copy(), self._stored(start, stop)
+
+    def holes(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return runs of frames without data in [start, stop): first, length, rejected.
+
+        Newest frames that are still outstanding are no holes.
+        """
+        with self._lock:
+            stop = min(stop, self._n)
+            hole = ~self._stored(start, stop)
+            waiting = self._outstanding()
+            hole[waiting[(waiting >= start) & (waiting < stop)] - start] = False
+            edges = np.flatnonzero(np.diff(hole, prepend=False, append=False))
+            first, after = edges[::2] + start, edges[1::2] + start
+            n_rejected = np.searchsorted(self._rejected, after) - np.searchsorted(
+                self._rejected, first
+            )
+            return first, after - first, n_rejected
+
+    def outstanding(self) -> np.ndarray:
+        """Return the numbers of the frames that may still come, ascending."""
+        with self._lock:
+            return self._outstanding()
+
+    def rejected(self) -> np.ndarray:
+        """Return the numbers of the rejected frames, ascending."""
+        return self._rejected
+
+    def newest(self) -> tuple[int, int]:
+        """Return number and arrival [ns] of the newest stored frame, (-1, 0) if none.
+
+        Frames without a known arrival count with 0.
+        """
+        with self._lock:
+            for stop in range(self._n, 0, -HOLE_BLOCK):
+                start = max(0, stop - HOLE_BLOCK)
+                stored = np.flatnonzero(self._stored(start, stop))
+                if stored.size:
+                    last = start + int(stored[-1])
+                    return last, int(self._data["received_ns"][last])
+        return -1, 0
+
+    def rate_hz(self) -> float | None:
+        """Frames per second over the last arrivals; None where unknown."""
+        with self._lock:
+            start = max(0, self._n - 20_000)
+            arrived = self._data["received_ns"][start : self._n]
+            arrived = arrived[self._stored(start, self._n) & (arrived > 0)]
+        if arrived.size:
+            arrived = arrived[arrived >= arrived.max() - RATE_WINDOW_NS]
+        if arrived.size < 2:
+            return None
+        span = int(arrived.max()) - int(arrived.min())
+        return (arrived.size - 1) / (span / 1e9) if span > 0 else None
+
+    def _outstanding(self) -> np.ndarray:
+        """Return the newest frames without data, as many as the ledger waits for."""
+        wanted = self.ledger.outstanding if self.ledger else 0
+        found: list[np.ndarray] = [np.zeros(0, np.int64)]
+        stop = self._n
+        while wanted > 0 and stop > 0:
+            start = max(0, stop - HOLE_BLOCK)
+            absent = np.flatnonzero(~self._stored(start, stop)) + start
+            absent = absent[~np.isin(absent, self._rejected)][-wanted:]
+            found.insert(0, absent)
+            wanted -= absent.size
+            stop = start
+        return np.concatenate(found)
+
+    def _stored(self, start: int, stop: int) -> np.ndarray:
+        flags = self._data["flags"][start:stop]
+        wanted = FrameFlag.STORED | FrameFlag.REJECTED
+        return np.asarray((flags & int(wanted)) == int(FrameFlag.STORED))
+
+    def _read(self, start: int, stop: int) -> None:
+        for name, column in self._data.items():
+            if stop > len(column):
+                self._data[name] = np.zeros(max(stop, 2 * len(column)), column.dtype)
+                self._data[name][: len(column)] = column
+        for first in range(start, stop, READ_FRAMES):
+            last = min(first + READ_FRAMES, stop)
+            rows = self._reader.rows(self.series, self.channel, first, last)
+            for name in _COLUMNS:
+                self._data[name][first : first + len(rows)] = rows[name]
+        self._n = max(self._n, stop)
+
+    def _fill_holes(self, n_stored: int) -> None:
+        """Read again where frames came late, newest first, until all are found."""
+        stored = self._stored(0, self._n)
+        missed = n_stored - int(np.count_nonzero(stored))
+        for start in range((self._n - 1) // HOLE_BLOCK * HOLE_BLOCK, -1, -HOLE_BLOCK):
+            if missed <= 0:
+                return
+            stop = min(start + HOLE_BLOCK, self._n)
+            before = int(np.count_nonzero(stored[start:stop]))
+            if before < stop - start:
+                self._read(start, stop)
+                missed -= int(np.count_nonzero(self._stored(start, stop))) - before
+
+
+class FrameCache:
+    """The series looked at lately, at most `limit` of them in memory."""
+
+    def __init__(self, reader: StoreReader, limit: int = 8) -> None:
+        self._reader = reader
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str], SeriesFrames] = OrderedDict()
+
+    def get(self, info: SeriesInfo, channel: str) -> SeriesFrames:
+        """Return the frames of one channel, brought up to what `info` says."""
+        key = (info.key, channel)
+        with self._lock:
+            frames = self._kept.pop(key, None)
+            if frames is None:
+                frames = SeriesFrames(self._reader, info.key, channel)
+            self._kept[key] = frames
+            while len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
+        frames.refresh(info)
+        return frames

@@ -1,0 +1,287 @@
+"""The live WebSocket: one clock, shared ticks, at most two of them unconfirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from eigerwatch.config import WebSettings
+from eigerwatch.errors import StoreError, UnknownSeriesError
+from eigerwatch.store.info import SeriesInfo
+from eigerwatch.store.read import StoredEvent
+from eigerwatch.web import tick
+from eigerwatch.web.frames import Scope
+from eigerwatch.web.ticks import PROTOCOL, Tick, View, points_for
+from eigerwatch.web.watch import LIVE, Situation, Watch
+
+CREDIT = 2
+"""Ticks that a client may leave unconfirmed."""
+HEARTBEAT_S = 1.0
+MAX_CLIENTS = 200
+MAX_TEXTS = 1000
+"""Events waiting for one client; beyond, the oldest go: it reads them by REST."""
+
+
+class _ClientMessage(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ViewMessage(_ClientMessage):
+    """What the client wants to see."""
+
+    t: Literal["view"] = "view"
+    series: str = LIVE
+    """Series key, or ``live`` for the newest."""
+    channel: str | None = None
+    """None: the series' first."""
+    start: int | None = Field(default=None, alias="from", ge=0, lt=2**40)
+    stop: int | None = Field(default=None, alias="to", ge=0, lt=2**40)
+    px: int = Field(default=1600, ge=1, le=20_000)
+    scope: Literal["whole", "frames", "seconds", "range"] = "whole"
+    """Frames of the statistics; ``range``: those shown."""
+    window: float = Field(default=10_000, gt=0, lt=2**40, allow_inf_nan=False)
+    """Newest frames or seconds of the scopes ``frames`` and ``seconds``."""
+    hz: float = Field(default=4, gt=0, le=20, allow_inf_nan=False)
+
+    def view(self, series: str, channel: str) -> View:
+        """Return the view with series and channel resolved."""
+        stop = self.stop
+        if stop is not None and stop <= (self.start or 0):
+            stop = (self.start or 0) + 1
+        if self.scope == "range":
+            scope = Scope("range", start=self.start or 0, stop=stop)
+        elif self.scope == "whole":
+            scope = Scope()
+        else:
+            scope = Scope(self.scope, last=self.window)
+        return View(series, channel, self.start, stop, points_for(self.px), scope)
+
+
+class AckMessage(_ClientMessage):
+    """The client has drawn a tick."""
+
+    t: Literal["ack"]
+    seq: int
+    draw_ms: float = 0.0
+
+
+_MESSAGE: TypeAdapter[ViewMessage | AckMessage] = TypeAdapter(
+    Annotated[ViewMessage | AckMessage, Field(discriminator="t")]
+)
+
+
+@dataclass(eq=False)
+class _Client:
+    view: ViewMessage = field(default_factory=ViewMessage)
+    view_changed: bool = True
+    series: str | None = None
+    """Key of the series whose events the client gets."""
+    sent_seq: int = 0
+    sent_s: float = 0.0
+    unconfirmed: set[int] = field(default_factory=set)
+    texts: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_TEXTS))
+    state: str | None = None
+    tick: tuple[int, bytes] | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wants_tick(self, now_s: float) -> bool:
+        if self.view_changed:
+            return True
+        due_s = self.sent_s + 0.9 / self.view.hz
+        return len(self.unconfirmed) < CREDIT and self.tick is None and now_s >= due_s
+
+
+class LiveHub:
+    """Serves all WebSocket clients from one clock."""
+
+    def __init__(self, watch: Watch, settings: WebSettings) -> None:
+        self.allowed_hosts = settings.allowed_hosts
+        self._watch = watch
+        self._period_s = 1 / settings.tick_hz
+        self._hello: dict[str, Any] = {
+            "t": "hello",
+            "v": PROTOCOL,
+            "server": f"eigerwatch {software_version()}",
+            "epoch": watch.ticks.epoch,
+            "tick_hz": settings.tick_hz,
+        }
+        self._clients: set[_Client] = set()
+        self._hurry = asyncio.Event()
+
+    @property
+    def n_clients(self) -> int:
+        """Open connections."""
+        return len(self._clients)
+
+    async def run(self) -> None:
+        """Read the store and hand out ticks until cancelled."""
+        next_s = next_state_s = time.monotonic()
+        state: object = None
+        while True:
+            with contextlib.suppress(TimeoutError):
+                wait_s = max(0.0, next_s - time.monotonic())
+                await asyncio.wait_for(self._hurry.wait(), wait_s)
+            hurried = self._hurry.is_set()
+            self._hurry.clear()
+            now_s = time.monotonic()
+            if not hurried:
+                period_s = self._period_s if self._clients else HEARTBEAT_S
+                next_s = max(next_s + period_s, now_s)
+            clients = [c for c in self._clients if not hurried or c.view_changed]
+            situation = await self._round(clients, now_s)
+            seen = (
+                situation.judgement.state,
+                situation.series and situation.series.key,
+            )
+            if now_s >= next_state_s or seen != state or hurried:
+                next_state_s = now_s + HEARTBEAT_S
+                state = seen
+                text = tick.dumps(self._watch.state_message(situation))
+                for client in self._clients:
+                    client.state = text
+                    client.wake.set()
+
+    async def _round(self, clients: list[_Client], now_s: float) -> Situation:
+        wanting = [client for client in clients if client.wants_tick(now_s)]
+        round_ = await run_in_threadpool(self._collect, wanting)
+        for client, info, built in round_.ticks:
+            client.series = info.key
+            if built.seq != client.sent_seq:
+                client.tick = (built.seq, built.data)
+                client.wake.set()
+        for client in self._clients:
+            texts = [*round_.events.get(client.series or "", ())]
+            if client in round_.refusals:
+                texts.append(round_.refusals[client])
+            if texts:
+                client.texts.extend(texts)
+                client.wake.set()
+        return round_.situation
+
+    def _collect(self, clients: list[_Client]) -> _Round:
+        """Read the store for `clients`; runs in a thread."""
+        found = _Round(self._watch.look(max_age_s=self._period_s / 2))
+        infos: dict[tuple[str, str | None], tuple[SeriesInfo, str]] = {}
+        for client in clients:
+            wanted = client.view
+            try:
+                key = (wanted.series, wanted.channel)
+                if key not in infos:
+                    infos[key] = self._watch.resolve(*key)
+                info, channel = infos[key]
+                if info.key not in found.events:
+                    events = self._watch.new_events(info.key)
+                    found.events[info.key] = [
+                        tick.dumps(event_message(info.key, event)) for event in events
+                    ]
+                built = self._watch.tick(wanted.view(info.key, channel), info)
+                found.ticks.append((client, info, built))
+            except (LookupError, UnknownSeriesError) as exc:
+                if client.view_changed and wanted.series != LIVE:
+                    text = str(exc.args[0]) if exc.args else str(exc)
+                    found.refusals[client] = error_message(text)
+            except StoreError:
+                continue  # the state message says so
+            client.view_changed = False
+        return found
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Serve one client until it leaves."""
+        await websocket.accept()
+        if len(self._clients) >= MAX_CLIENTS:
+            await websocket.close(1013, "too many clients")
+            return
+        client = _Client()
+        hello = {**self._hello, "now": time.time() * 1000}
+        await websocket.send_text(tick.dumps(hello))
+        self._clients.add(client)
+        self._hurry.set()
+        sender = asyncio.create_task(self._send(websocket, client))
+        try:
+            while True:
+                self._receive(client, await websocket.receive_text())
+        except (WebSocketDisconnect, KeyError):
+            pass  # gone, or it sent bytes where text is expected
+        finally:
+            self._clients.discard(client)
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sender
+
+    def _receive(self, client: _Client, text: str) -> None:
+        try:
+            message = _MESSAGE.validate_json(text)
+        except ValidationError as exc:
+            client.texts.append(error_message(exc.errors()[0]["msg"]))
+            client.wake.set()
+            return
+        if isinstance(message, AckMessage):
+            client.unconfirmed.discard(message.seq)
+            client.wake.set()
+        else:
+            client.view, client.view_changed, client.tick = message, True, None
+            self._hurry.set()
+
+    async def _send(self, websocket: WebSocket, client: _Client) -> None:
+        try:
+            while True:
+                await client.wake.wait()
+                client.wake.clear()
+                while client.texts:
+                    await websocket.send_text(client.texts.popleft())
+                if client.state is not None:
+                    state, client.state = client.state, None
+                    await websocket.send_text(state)
+                if client.tick is not None and len(client.unconfirmed) < CREDIT:
+                    (seq, data), client.tick = client.tick, None
+                    client.unconfirmed.add(seq)
+                    client.sent_seq, client.sent_s = seq, time.monotonic()
+                    await websocket.send_bytes(data)
+        except (WebSocketDisconnect, RuntimeError):
+            return  # the receiving side notices, too
+
+
+@dataclass
+class _Round:
+    situation: Situation
+    ticks: list[tuple[_Client, SeriesInfo, Tick]] = field(default_factory=list)
+    events: dict[str, list[str]] = field(default_factory=dict)
+    refusals: dict[_Client, str] = field(default_factory=dict)
+
+
+def event_message(series: str, event: StoredEvent) -> dict[str, Any]:
+    """Return the ``event`` message of the live protocol."""
+    return {"t": "event", "series": series, **event_dict(event)}
+
+
+def event_dict(event: StoredEvent) -> dict[str, Any]:
+    """Return an event as the API and the live protocol show it."""
+    return {
+        "id": event.id,
+        "entry": event.entry,
+        "ms": event.ms,
+        "kind": str(event.kind),
+        "fields": {str(k): str(v) for k, v in event.fields.items()},
+    }
+
+
+def error_message(text: str) -> str:
+    """Return the ``error`` message of the live protocol: a request is refused."""
+    return tick.dumps({"t": "error", "text": text})
+
+
+def software_version() -> str:
+    """Return the installed version."""
+    try:
+        return version("eigerwatch")
+    except PackageNotFoundError:  # run from a source tree
+        return "unreleased"

@@ -1,0 +1,57 @@
+"""Parameters and problems that several routes share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import HTTPException, Path, Query
+
+from eigerwatch.store.info import SeriesInfo
+from eigerwatch.web import schemas
+from eigerwatch.web.watch import Watch
+
+BINARY = "application/octet-stream"
+
+SeriesKey = Annotated[str, Path(description="Series key, e.g. ``live:01J…``.")]
+Channel = Annotated[
+    str | None, Query(description="Channel; by default the series' first.")
+]
+From = Annotated[
+    int | None, Query(alias="from", ge=0, lt=2**40, description="First frame.")
+]
+To = Annotated[
+    int | None,
+    Query(alias="to", ge=0, lt=2**40, description="First frame after the range."),
+]
+Last = Annotated[
+    int | None, Query(ge=1, lt=2**40, description="The newest so many frames.")
+]
+Px = Annotated[int, Query(ge=1, le=20_000, description="Width of the plot [pixels].")]
+
+PROBLEMS: dict[int | str, dict[str, object]] = {
+    400: {"model": schemas.Problem, "description": "The parameters contradict."},
+    404: {"model": schemas.Problem, "description": "No such series or channel."},
+    503: {"model": schemas.Problem, "description": "The store does not answer."},
+}
+TICK: dict[int | str, dict[str, object]] = {
+    200: {
+        "content": {BINARY: {}},
+        "description": "One tick; the beginning of this page says how it is laid out.",
+    },
+}
+
+
+def resolved(watch: Watch, series: str, channel: str | None) -> tuple[SeriesInfo, str]:
+    """Return the series and channel meant, or answer 404."""
+    try:
+        return watch.resolve(series, channel)
+    except LookupError as exc:
+        raise HTTPException(404, str(exc.args[0])) from exc
+
+
+def clipped_range(start: int | None, stop: int | None, n: int) -> tuple[int, int]:
+    """Return the range [start, stop) clipped to the n frames that there are."""
+    if start is not None and stop is not None and stop < start:
+        raise HTTPException(400, f"the range ends at {stop}, before its start {start}")
+    last = n if stop is None else min(stop, n)
+    return min(start or 0, last), last

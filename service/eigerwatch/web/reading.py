@@ -1,0 +1,46 @@
+"""What the web asks of the store."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from eigerwatch.store.info import SeriesInfo
+from eigerwatch.store.read import StoredEvent
+
+
+class StoreReader(Protocol):
+    """The part of `eigerwatch.store.read.Reader` that the web uses.
+
+    Every method may raise `StoreError`, and those that name a series
+    `UnknownSeriesError`. Called from several threads.
+    """
+
+    def series(self, limit: int = 100) -> list[SeriesInfo]:
+        """Return the newest series, newest first."""
+        ...
+
+    def info(self, key: str) -> SeriesInfo:
+        """Return what is known about one series."""
+        ...
+
+    def rows(
+        self, key: str, channel: str, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        """Return FRAME_RECORDs of [start, stop), clipped; not stored: all zero."""
+        ...
+
+    def rejected(self, key: str, channel: str) -> dict[int, str]:
+        """Return the rejected frames and why."""
+        ...
+
+    def events(
+        self, key: str, after: str = "-", limit: int = 1000
+    ) -> list[StoredEvent]:
+        """Return a series' events, oldest first."""
+        ...
+
+    def owner(self) -> dict[str, Any] | None:
+        """Return who owns the detector's stream, None where nobody does."""
+        ...

@@ -1,0 +1,233 @@
+"""What the REST API answers.
+
+64-bit integers (sums of counts, times in ns) travel as decimal strings, because
+JavaScript's numbers are exact only up to 2^53; NaN appears nowhere, unknown is null.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True, populate_by_name=True)
+
+
+class Problem(_Answer):
+    """Why a request could not be answered."""
+
+    detail: str
+    """One sentence."""
+
+
+class Ledger(_Answer):
+    """Where a channel's frames are; the first four add up to `frames`."""
+
+    stored: int
+    rejected: int
+    outstanding: int
+    """Not here yet, but may still come."""
+    missing: int
+    """Will not come."""
+    frames: int
+    """Highest frame number seen + 1."""
+    late: int
+    """Came after their place had been declared missing, or out of order."""
+    duplicates: int
+    conflicts: int
+    """Came again with other contents; the first one is kept."""
+
+
+class Series(_Answer):
+    """One series in short."""
+
+    series: str
+    """Key ``<source>:<id>``, unique for ever."""
+    source: str
+    """live, sim, replay or file."""
+    series_id: int | None
+    """The detector's own number; restarts at 1 with the detector."""
+    series_unique_id: str | None
+    state: str
+    """no_data, armed, collecting, settling, stalled, finished, stopped_early, error."""
+    state_text: str
+    """Reason of the state, where there is one to tell."""
+    channels: list[str]
+    frames: int
+    """Highest frame number seen + 1, over all channels."""
+    stored: int
+    """Stored frames of the first channel."""
+    number_of_images: int | None
+    """Announced frames; an upper bound."""
+    detector: str | None
+    started_ms: int | None
+    """UTC epoch [ms]."""
+    last_write_ms: int | None
+    ended_ms: int | None
+    age_s: float
+    """Time since the last frame was stored [s]."""
+    pinned: bool
+    archived: bool
+    """Kept in a file, no longer in Redis."""
+    origin: str | None
+    """Of a replay: the recording's own identity (JSON)."""
+
+
+class SeriesDetail(Series):
+    """Everything known about one series."""
+
+    serial: str | None
+    shape: list[int] | None
+    """(y, x) [pixels]."""
+    dtype: str | None
+    frame_time_s: float | None
+    count_time_s: float | None
+    filter_low: int | None
+    """Smallest pixel value that counts [counts]."""
+    filter_high: int | None
+    """Largest pixel value that counts [counts]."""
+    end_seen: bool
+    header_missing: bool
+    """The message that announces a series was missed."""
+    ledgers: dict[str, Ledger]
+    meta: dict[str, str]
+    """All stored fields, as stored."""
+
+
+class SeriesList(_Answer):
+    """A page of the list of series, newest first."""
+
+    series: list[Series]
+    offset: int
+    more: bool
+    """There are older ones."""
+
+
+class Frames(_Answer):
+    """Frame records as columns."""
+
+    series: str
+    channel: str
+    start: int = Field(alias="from")
+    """First frame of the range."""
+    stop: int = Field(alias="to")
+    """First frame after the range."""
+    decimated: bool
+    """Only the smallest and largest total of every bin of `bin` frames."""
+    bin: int
+    frames: list[int]
+    """Frame numbers of the rows; frames without data have no row."""
+    columns: dict[str, list[int | str]]
+    """64-bit integers as strings."""
+
+
+class Table(_Answer):
+    """Statistics of a selection; null where too few frames define them."""
+
+    count: int
+    mean: float | None
+    """[counts]"""
+    std: float | None
+    """Sample standard deviation (ddof 1) [counts]."""
+    cv_percent: float | None
+    """100 std/mean [%]."""
+    minimum: float | None
+    q25: float | None
+    median: float | None
+    q75: float | None
+    maximum: float | None
+
+
+class ShotNoise(_Answer):
+    """What counting alone would fluctuate, and what is left for the beam."""
+
+    cv_shot_percent: float | None
+    fano: float | None
+    cv_beam_percent: float | None
+
+
+class Statistics(_Answer):
+    """The origin's table of a selection of stored frames."""
+
+    series: str
+    channel: str
+    scope: str
+    """whole, frames, seconds or range."""
+    first: int | None
+    """Smallest frame number in the selection."""
+    newest: int | None
+    """Largest frame number in the selection."""
+    raw: Table
+    detrended: Table
+    """Raw minus its least-squares line plus its mean."""
+    slope: float | None
+    """Of the line [counts per frame]."""
+    drift_percent: float | None
+    """Rise of the line from the first to the last frame [% of the mean]."""
+    shot_noise: ShotNoise
+    """Of the detrended values."""
+
+
+class Event(_Answer):
+    """Something that happened in a series."""
+
+    id: str
+    """Unique for ever."""
+    entry: str
+    """Position in the list: what `after` takes."""
+    ms: int
+    """UTC epoch [ms]."""
+    kind: str
+    fields: dict[str, str]
+
+
+class Events(_Answer):
+    """Events of a series, oldest first."""
+
+    series: str
+    events: list[Event]
+
+
+class Consumer(_Answer):
+    """The process that receives the frames."""
+
+    alive: bool
+    owner: str | None
+    host: str | None
+    pid: int | None
+    since_ms: int | None
+    beat_age_s: float | None
+    """Time since its last sign of life [s]."""
+    status: dict[str, Any]
+    """What it says about itself: back-pressure, storing late, rejected messages."""
+
+
+class Status(_Answer):
+    """What the source, the consumer and the store are doing."""
+
+    source: str
+    text: str
+    since_ms: float
+    now_ms: float
+    series: str | None
+    """What "follow live" shows."""
+    others: list[str]
+    """Other series that are open."""
+    ledgers: dict[str, dict[str, int]]
+    consumer: Consumer
+    store: str | None
+    """What is wrong with the store; null: nothing."""
+    clients: int
+    """Live connections."""
+
+
+class Health(_Answer):
+    """Whether the service works."""
+
+    ok: bool
+    process: str
+    store: str
+    consumer: str
+    consumer_age_s: float | None

@@ -1,0 +1,59 @@
+// Ranges and labels of the plot's axes.
+
+import { integer } from "./format.js";
+
+const SIGMAS = 6; // half of the robust range
+const SIGMAS_PER_IQR = 1.349;
+
+// Smallest of 1, 2, 5 x 10^k that is not below x.
+export function niceStep(x) {
+  const power = 10 ** Math.floor(Math.log10(x));
+  return power * [1, 2, 5, 10].find((m) => m * power >= x * (1 - 1e-9));
+}
+
+// Median ± 6 robust sigma, rounded outwards so that it rarely changes.
+export function robustRange([q25, median, q75], values) {
+  const sigma = (q75 - q25) / SIGMAS_PER_IQR;
+  if (!(sigma > 0)) return fullRange(values);
+  const step = niceStep(sigma);
+  return [
+    Math.floor((median - SIGMAS * sigma) / step) * step,
+    Math.ceil((median + SIGMAS * sigma) / step) * step,
+  ];
+}
+
+export function fullRange(values) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (!(high >= low)) return [0, 2];
+  const air = 0.05 * (high - low) || 1e-3 * Math.abs(high) || 1;
+  return [low - air, high + air];
+}
+
+// Right end of the x axis while frames come: it steps instead of creeping.
+export function steppedEnd(n, announced) {
+  const step = 2 ** Math.max(4, Math.ceil(Math.log2(Math.max(1, n))) - 4);
+  const end = (Math.floor(n / step) + 1) * step;
+  return announced && n <= announced ? Math.min(end, announced) : end;
+}
+
+// Ticks with the frame number and, below it, the time.
+export function frameTicks([from, to], width, frameTime) {
+  const step = Math.max(1, niceStep((to - from) / Math.max(2, width / 120)));
+  const values = [];
+  for (let x = Math.ceil(from / step) * step; x <= to; x += step) values.push(x);
+  const texts = values.map((x) => {
+    const frame = integer(x);
+    return frameTime ? `${frame}<br>${seconds(x * frameTime, step * frameTime)}` : frame;
+  });
+  return { tickmode: "array", tickvals: values, ticktext: texts };
+}
+
+function seconds(value, step) {
+  const digits = Math.max(0, Math.min(6, 2 - Math.floor(Math.log10(step) + 1e-9)));
+  return `${value.toFixed(digits)} s`;
+}

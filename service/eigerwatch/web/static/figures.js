@@ -1,0 +1,80 @@
+// Tiles, facts and the statistics table: texts from a tick's header.
+
+import { age, counts, fixed, integer, moment, short } from "./format.js";
+
+const ROWS = ["count", "mean", "std", "CV%", "min", "25%", "50%", "75%", "max"];
+const PROGRESS_MAX = 1000;
+const $ = (id) => document.getElementById(id);
+
+export function set(id, text) {
+  const element = typeof id === "string" ? $(id) : id;
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function makeTable() {
+  for (const name of ROWS) {
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = name;
+    row.append(head, document.createElement("td"), document.createElement("td"));
+    $("table").append(row);
+  }
+}
+
+export function showTable(stats) {
+  const rows = $("table").rows;
+  ROWS.forEach((name, index) => {
+    for (const [cell, values] of [[1, stats?.raw], [2, stats?.det]]) {
+      const value = values ? values[index] : null;
+      const text = name === "count" ? integer(value) : name === "CV%" ? fixed(value, 4) : counts(value);
+      set(rows[index].cells[cell], text);
+    }
+  });
+  if (!stats) return set("scope-text", "");
+  const span = stats.first === null ? "no stored frame"
+    : `frames ${integer(stats.first)} to ${integer(stats.newest)}`;
+  const shot = `shot-noise limit ${fixed(stats.shot.cv_shot_percent, 4)} %, `
+    + `above it ${fixed(stats.shot.cv_beam_percent, 4)} %`;
+  set("scope-text", `${span}; ${shot}`);
+}
+
+export function showTiles(header) {
+  const tiles = header?.tiles ?? {};
+  set("cv", fixed(tiles.cv_percent, 3));
+  set("shot", `shot-noise limit ${fixed(tiles.cv_shot_percent, 3)} %`);
+  set("beam", fixed(tiles.cv_beam_percent, 3));
+  set("mean", short(tiles.mean));
+  set("drift", fixed(tiles.drift_percent, 3));
+}
+
+// live: whether rate and lag mean anything now.
+export function showFacts(header, live, lagMs) {
+  const ledger = header?.ledger;
+  const total = header?.n_total;
+  set("frames", header ? integer(header.n) + (total ? ` / ${integer(total)}` : "") : "–");
+  const progress = $("progress");
+  progress.hidden = !total;
+  if (total) {
+    progress.max = PROGRESS_MAX;
+    progress.value = Math.min(PROGRESS_MAX, (PROGRESS_MAX * header.n) / total);
+  }
+  set("rate", live && header?.rate_hz ? integer(header.rate_hz) : "–");
+  set("lag", live && header && lagMs !== null ? integer(lagMs) : "–");
+  for (const name of ["missing", "rejected", "outstanding"]) {
+    set(name, ledger ? integer(ledger[name]) : "–");
+    $(name).classList.toggle("bad", name !== "outstanding" && Boolean(ledger?.[name]));
+  }
+}
+
+export function showNewest(header, serverNowMs) {
+  if (!header?.t_newest) return set("newest", "–");
+  const seconds = (serverNowMs - header.t_newest) / 1000;
+  set("newest", `${moment(header.t_newest)}, ${age(seconds)} ago`);
+}
+
+export function showRange(header, zoomed) {
+  if (!header || !zoomed) return set("range", "whole series");
+  const shown = header.bin > 1 ? `, smallest and largest of every ${header.bin}` : ", every frame";
+  set("range", `frames ${integer(header.from)} to ${integer(header.to - 1)}${shown}`);
+}

@@ -1,0 +1,248 @@
+"""Ticks: built once per view and content, shared by everyone who looks at it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from eigerwatch.analysis import decimate
+from eigerwatch.analysis.shot_noise import shot_noise
+from eigerwatch.analysis.statistics import Description, describe, finite_or_none
+from eigerwatch.store.info import SeriesInfo
+from eigerwatch.web import tick
+from eigerwatch.web.frames import FrameCache, Scope, SeriesFrames
+from eigerwatch.web.source import RECEIVING_STATES, Judgement
+
+PROTOCOL = 1
+MAX_POINTS = 4000
+MAX_HOLES = 500
+"""Runs of missing frames listed in one tick; more are joined."""
+LONG_SERIES = 200_000
+"""Beyond so many frames, live statistics are renewed once a second only."""
+KEPT_TICKS = 64
+
+WHOLE = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a client looks at; equal views share their ticks."""
+
+    series: str
+    channel: str
+    start: int | None = None
+    """First frame shown; None: the series' first."""
+    stop: int | None = None
+    """First frame not shown; None: the newest is shown."""
+    points: int = MAX_POINTS
+    scope: Scope = WHOLE
+    """Frames of the statistics table."""
+
+
+def points_for(px: int) -> int:
+    """Return the points for a plot `px` wide: few different ones, two per pixel."""
+    for points in (500, 1000, 2000, MAX_POINTS):
+        if 2 * px <= points:
+            return points
+    return MAX_POINTS
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One built tick."""
+
+    seq: int
+    data: bytes
+    content: Hashable
+    """Equal for ticks that say the same."""
+
+
+class TickBuilder:
+    """Builds ticks and remembers the newest of every view; thread-safe."""
+
+    def __init__(self, frames: FrameCache) -> None:
+        self.epoch = str(uuid4())
+        """New with every start of the web process: sequence numbers restart."""
+        self.frames = frames
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._ticks: OrderedDict[View, Tick] = OrderedDict()
+        self._described: OrderedDict[Hashable, _Described] = OrderedDict()
+
+    def build(
+        self, view: View, info: SeriesInfo, judgement: Judgement, n_events: int = 0
+    ) -> Tick:
+        """Return the view's tick; the one built before where nothing changed."""
+        frames = self.frames.get(info, view.channel)
+        live = judgement.state in RECEIVING_STATES
+        with self._lock:
+            version = frames.version
+            whole = self._describe(frames, WHOLE, live)
+            scoped = self._describe(frames, view.scope, live)
+            content = (
+                version, whole.version, scoped.version,
+                judgement, info.state, info.number_of_images, n_events,
+            )  # fmt: skip
+            known = self._ticks.pop(view, None)
+            if known is None or known.content != content:
+                self._seq += 1
+                data = _encode(
+                    self.epoch, self._seq, view, info, judgement, n_events,
+                    frames, whole.description, scoped.description,
+                )  # fmt: skip
+                known = Tick(self._seq, data, content)
+            self._ticks[view] = known
+            while len(self._ticks) > KEPT_TICKS:
+                self._ticks.popitem(last=False)
+            return known
+
+    def describe(self, info: SeriesInfo, channel: str, scope: Scope) -> Description:
+        """Return exact statistics of a scope."""
+        frames = self.frames.get(info, channel)
+        with self._lock:
+            return self._describe(frames, scope, live=False).description
+
+    def _describe(self, frames: SeriesFrames, scope: Scope, live: bool) -> _Described:
+        key = (frames.series, frames.channel, scope)
+        known = self._described.pop(key, None)
+        now_s = time.monotonic()
+        fresh = known is not None and (
+            known.version == frames.version
+            or (live and frames.n > LONG_SERIES and now_s - known.made_s < 1)
+        )
+        if known is None or not fresh:
+            version = frames.version
+            selection = frames.select(scope)
+            description = describe(selection.totals, selection.positions)
+            known = _Described(version, now_s, description)
+        self._described[key] = known
+        while len(self._described) > 2 * KEPT_TICKS:
+            self._described.popitem(last=False)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    version: int
+    made_s: float
+    description: Description
+
+
+def _encode(
+    epoch: str,
+    seq: int,
+    view: View,
+    info: SeriesInfo,
+    judgement: Judgement,
+    n_events: int,
+    frames: SeriesFrames,
+    whole: Description,
+    scoped: Description,
+) -> bytes:
+    start = min(view.start or 0, frames.n)
+    stop = frames.n if view.stop is None else min(view.stop, frames.n)
+    totals, stored = frames.span(start, stop)
+    shown = decimate.envelope(start, totals, stored, view.points)
+    mean = whole.mean if whole.raw.count and whole.mean else 1.0
+    raw = shown.values.astype(np.float64) / mean
+    trend = whole.slope / mean * (shown.frames - np.nan_to_num(whole.centre))
+    newest, newest_ns = frames.newest()
+    first, length, rejected = _join(*frames.holes(start, stop), shown.bin_width)
+    ledger = frames.ledger
+    header: dict[str, Any] = {
+        "v": PROTOCOL,
+        "epoch": epoch,
+        "seq": seq,
+        "series": view.series,
+        "channel": view.channel,
+        "source": judgement.state,
+        "source_text": judgement.text,
+        "kind": info.source,
+        "n": frames.n,
+        "n_total": info.number_of_images,
+        "from": start,
+        "to": stop,
+        "bin": shown.bin_width,
+        "mean": finite_or_none(whole.mean),
+        "slope": finite_or_none(whole.slope),
+        "x_mid": finite_or_none(whole.centre),
+        "frame_time_s": info.frame_time_s,
+        "newest": newest,
+        "t_newest": newest_ns / 1e6 or None,
+        "t_oldest_new": frames.oldest_new_ns / 1e6 or None,
+        "t_sent": time.time() * 1000,
+        "rate_hz": frames.rate_hz() if judgement.state in RECEIVING_STATES else None,
+        "ledger": ledger_dict(ledger) if ledger else None,
+        "missing": ledger.missing if ledger else 0,
+        "ev_seq": n_events,
+        "stats": statistics(scoped, view.scope),
+        "tiles": {
+            "cv_percent": finite_or_none(whole.detrended.cv_percent),
+            **shot_noise(whole.detrended).as_dict(),
+            "mean": finite_or_none(whole.mean),
+            "drift_percent": finite_or_none(whole.drift_percent),
+        },
+        "quartiles": {
+            name: [finite_or_none(q / mean) for q in (t.q25, t.median, t.q75)]
+            for name, t in (("raw", whole.raw), ("det", whole.detrended))
+        },
+    }
+    blocks = {
+        "frame": shown.frames,
+        "raw": raw.astype(np.float32),
+        "det": (raw - trend).astype(np.float32),
+        "alone": shown.alone.astype(np.uint8),
+        "hole_first": first.astype(np.uint32),
+        "hole_len": length.astype(np.uint32),
+        "hole_rejected": rejected.astype(np.uint32),
+    }
+    return tick.encode(header, blocks)
+
+
+def statistics(description: Description, scope: Scope) -> dict[str, Any]:
+    """Return the origin's table of a scope, rows in its order."""
+    return {
+        "scope": scope.kind,
+        "last": scope.last,
+        "raw": list(description.raw.as_dict().values()),
+        "det": list(description.detrended.as_dict().values()),
+        "first": finite_or_none(description.first),
+        "newest": finite_or_none(description.last),
+        "shot": shot_noise(description.detrended).as_dict(),
+    }
+
+
+def ledger_dict(ledger: Any) -> dict[str, int]:
+    """Return the counts that add up to the highest frame number + 1."""
+    names = ("stored", "rejected", "outstanding", "missing")
+    return {name: getattr(ledger, name) for name in names}
+
+
+def _join(
+    first: np.ndarray, length: np.ndarray, rejected: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Join neighbouring holes until few enough are left to draw."""
+    while first.size > MAX_HOLES:
+        width *= 2
+        starts = np.flatnonzero(np.diff(first // width, prepend=-1))
+        last = np.append(starts[1:], first.size) - 1
+        length = first[last] + length[last] - first[starts]
+        rejected = np.add.reduceat(rejected, starts)
+        first = first[starts]
+    return first, length, rejected
+
+
+def clipped(view: View, n: int) -> View:
+    """Return `view` with a range inside the n frames that there are."""
+    if view.start is None and view.stop is None:
+        return view
+    start = min(max(0, view.start or 0), max(0, n - 1))
+    stop = view.stop if view.stop is None else max(start + 1, min(view.stop, n))
+    return replace(view, start=start, stop=stop)

@@ -1,0 +1,200 @@
+"""What all clients share: the source's state, the series looked at, their ticks."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eigerwatch.errors import StoreError, UnknownSeriesError
+from eigerwatch.model import SourceState
+from eigerwatch.store.info import SeriesInfo
+from eigerwatch.store.read import StoredEvent
+from eigerwatch.web.frames import FrameCache
+from eigerwatch.web.reading import StoreReader
+from eigerwatch.web.source import (
+    BEAT_LIMIT_S,
+    OPEN_STATES,
+    Judgement,
+    SourceWatch,
+    followed,
+)
+from eigerwatch.web.ticks import Tick, TickBuilder, View, clipped, ledger_dict
+
+LIVE = "live"
+"""Stands for the series that "follow live" shows; no key, keys have a colon."""
+LOOK_BACK = 10
+"""Newest series among which the followed one is looked for."""
+LIST_S = 1.0
+"""Time between two looks at the list [s]; in between only one series is read."""
+EVENT_LIMIT = 1000
+"""Events of one series that are kept at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The store as seen at one moment."""
+
+    judgement: Judgement
+    """Of the source: the followed series and the consumer."""
+    series: SeriesInfo | None
+    """The followed series."""
+    others: tuple[str, ...]
+    """Other series that are open."""
+    owner: dict[str, Any] | None
+    consumer_age_s: float | None
+    store_error: str | None
+    at_s: float
+    """Monotonic time."""
+
+
+class Watch:
+    """Reads the store for everyone; thread-safe."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self.reader = reader
+        self.ticks = TickBuilder(FrameCache(reader))
+        self._source = SourceWatch()
+        self._lock = threading.Lock()
+        self._situation: Situation | None = None
+        self._listed: list[SeriesInfo] = []
+        self._listed_s = -LIST_S
+        self._since: tuple[SourceState | None, float] = (None, 0.0)
+        self._events: dict[str, list[StoredEvent]] = {}
+
+    def look(self, max_age_s: float = 0.0) -> Situation:
+        """Return the situation, read anew if older than `max_age_s`; never raises."""
+        with self._lock:
+            known = self._situation
+            if known is None or time.monotonic() - known.at_s > max_age_s:
+                known = self._situation = self._read()
+            return known
+
+    def _read(self) -> Situation:
+        now_s = time.monotonic()
+        try:
+            if now_s - self._listed_s >= LIST_S:
+                self._listed, self._listed_s = self.reader.series(LOOK_BACK), now_s
+            info = followed(self._listed)
+            if info is not None and self._listed_s != now_s:
+                info = self.reader.info(info.key)
+            owner = self.reader.owner()
+        except UnknownSeriesError:  # forgotten since it was listed
+            self._listed_s = -LIST_S
+            return self._read()
+        except StoreError as exc:
+            text = f"the store does not answer: {exc}"
+            judgement = Judgement(SourceState.ERROR, text)
+            known = self._situation.series if self._situation else None
+            return Situation(judgement, known, (), None, None, str(exc), now_s)
+        age_s = self._source.consumer_age_s(owner)
+        others = tuple(
+            s.key
+            for s in self._listed
+            if SourceState(s.state) in OPEN_STATES and info and s.key != info.key
+        )
+        judgement = self._source.judge(info, age_s)
+        return Situation(judgement, info, others, owner, age_s, None, now_s)
+
+    def state_message(self, situation: Situation) -> dict[str, Any]:
+        """Return the ``state`` message of the live protocol."""
+        info, now_ms = situation.series, time.time() * 1000
+        if self._since[0] != situation.judgement.state:
+            self._since = (situation.judgement.state, now_ms)
+        owner, age_s = situation.owner, situation.consumer_age_s
+        return {
+            "t": "state",
+            "source": situation.judgement.state,
+            "text": situation.judgement.text,
+            "since": self._since[1],
+            "now": now_ms,
+            "series": info.key if info else None,
+            "kind": info.source if info else None,
+            "others": list(situation.others),
+            "ledgers": {
+                name: ledger_dict(ledger) for name, ledger in info.ledgers.items()
+            }
+            if info
+            else {},
+            "consumer": {
+                "alive": age_s is not None and age_s < BEAT_LIMIT_S,
+                "beat_age_s": age_s,
+                "status": plain(owner.get("status")) if owner else {},
+            },
+            "store": situation.store_error,
+        }
+
+    def resolve(self, series: str, channel: str | None) -> tuple[SeriesInfo, str]:
+        """Return the series and channel meant by a request.
+
+        Raises
+        ------
+        UnknownSeriesError, StoreError
+            There is no such series, or the store is away.
+        LookupError
+            There is no series yet, or the series has no such channel.
+        """
+        following = series == LIVE
+        if following:
+            situation = self.look(max_age_s=1.0)
+            if situation.series is None:
+                raise LookupError("there is no series yet")
+            series = situation.series.key
+        info = self.reader.info(series)
+        channels = info.channels or tuple(info.ledgers)
+        if channel is None or (following and channel not in channels):
+            if not channels:
+                raise LookupError(f"series {series} has no channel yet")
+            channel = channels[0]
+        elif channel not in channels:
+            raise LookupError(
+                f"series {series} has no channel {channel!r}; "
+                f"it has {', '.join(channels) or 'none yet'}"
+            )
+        return info, channel
+
+    def judge(self, info: SeriesInfo) -> Judgement:
+        """Return the state of one series."""
+        return self._source.judge(info, self.look(max_age_s=1.0).consumer_age_s)
+
+    def tick(self, view: View, info: SeriesInfo) -> Tick:
+        """Return the newest tick of a view of `info`."""
+        ledger = info.ledgers.get(view.channel)
+        view = clipped(view, ledger.highest + 1 if ledger else 0)
+        n_events = len(self._events.get(info.key, ()))
+        return self.ticks.build(view, info, self.judge(info), n_events)
+
+    def silence_s(self, info: SeriesInfo) -> float:
+        """Return the time since a series last got a frame [s]."""
+        return self._source.silence_s(info)
+
+    def new_events(self, series: str) -> list[StoredEvent]:
+        """Return events that came since the last call; the first call returns none."""
+        known = self._events.get(series)
+        after = known[-1].entry if known else "-"
+        found = self.reader.events(series, after=after, limit=EVENT_LIMIT)
+        seen = {event.id for event in known or ()}
+        fresh = [event for event in found if event.id not in seen]
+        if known is None:
+            if len(self._events) > 32:
+                self._events.clear()
+            self._events[series] = fresh
+            return []
+        self._events[series] = [*known, *fresh]
+        return fresh
+
+
+def plain(value: Any) -> Any:
+    """Return what other processes wrote as something JSON can say: NaN is None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and abs(value) > 2**53:
+        return str(value)
+    return value

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from memory_store import MemoryStore
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+from running_web import RunningWeb
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+NO_WEBGL = """
+const original = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  if (kind.startsWith("webgl")) throw new Error("WebGL is used");
+  return original.call(this, kind, ...rest);
+};
+window.violations = [];
+addEventListener("securitypolicyviolation", (event) => {
+  violations.push(`${event.violatedDirective} ${event.blockedURI}`);
+});
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if not CHROMIUM.exists():
+                reason = f"no {CHROMIUM}: install Debian's chromium"
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class Beam:
+    """Sums of a beam of 6.5 million counts, CV 0.13 %."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(3)
+
+    def totals(self, n: int) -> np.ndarray:
+        return self._random.normal(6.485e6, 8943, n).astype(np.uint64)
+
+
+@pytest.fixture
+def beam() -> Beam:
+    return Beam()
+
+
+@pytest.fixture
+def store() -> Iterator[MemoryStore]:
+    """Return a store whose consumer lives until the test ends."""
+    store = MemoryStore()
+    store.beat()
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(1):
+            if store.owner_beats:
+                store.beat()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    yield store
+    over.set()
+    thread.join()
+
+
+@pytest.fixture
+def web(store: MemoryStore) -> Iterator[RunningWeb]:
+    web = RunningWeb(store)
+    yield web
+    web.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+            ignore_default_args=["--enable-unsafe-swiftshader"],
+        )
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page and what went wrong in it."""
+
+    def __init__(self, page: Page, own: str) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.outside: list[str] = []
+        self.own = [own]
+        page.add_init_script(NO_WEBGL)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self._requested)
+
+    def _requested(self, request: Request) -> None:
+        if not request.url.startswith((*self.own, "data:", "blob:")):
+            self.outside.append(request.url)
+
+    def check(self) -> None:
+        assert self.errors == []
+        assert self.outside == []
+        assert self.page.evaluate("() => window.violations") == []
+
+
+@pytest.fixture
+def watched(browser: Browser, web: RunningWeb) -> Iterator[Watched]:
+    page = browser.new_page(viewport={"width": 1366, "height": 768})
+    page.set_default_timeout(20_000)
+    watched = Watched(page, web.url)
+    yield watched
+    page.close()
+
+
+@pytest.fixture
+def page(watched: Watched, web: RunningWeb) -> Iterator[Page]:
+    """Return the open page; afterwards nothing may have gone wrong in it."""
+    watched.page.goto(web.url)
+    yield watched.page
+    watched.check()

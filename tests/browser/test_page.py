@@ -1,0 +1,367 @@
+"""The page in Debian's Chromium, on the real web server, without WebGL."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from memory_store import MemoryStore
+from playwright.sync_api import Browser, Page, Route, expect
+from running_web import RunningWeb
+
+KEY = "live:01JABC"
+DASH = "\N{EN DASH}"
+HOSTILE = '<img src=x onerror="window.hacked=1"><b>bold</b>'
+
+expect.set_options(timeout=10_000)
+
+TRACE = """name => {
+  const trace = document.getElementById("plot").data.find(t => t.name === name);
+  const plain = v => Array.from(v, Number);
+  return { type: trace.type, x: plain(trace.x), y: plain(trace.y) };
+}"""
+
+
+def trace(page: Page, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate(TRACE, name)
+    return found
+
+
+def await_frames(page: Page, text: str) -> None:
+    expect(page.locator("#frames")).to_have_text(re.compile(f"^{text}$"))
+
+
+def await_drawn(page: Page, n: int) -> None:
+    """Wait until the plot has been drawn with the series' first n frames."""
+    expect(page.locator("body")).to_have_attribute("data-frames", str(n))
+
+
+@pytest.fixture
+def collecting(store: MemoryStore, beam: Any) -> MemoryStore:
+    """Return a store with a series of 20 000 frames with a one-frame dip."""
+    totals = beam.totals(20_000)
+    totals[7777] *= 0.9
+    store.open(KEY, number_of_images=100_000)
+    store.append(KEY, totals)
+    return store
+
+
+def test_nothing_yet(page: Page) -> None:
+    expect(page.locator("#source")).to_contain_text("no data")
+    expect(page.locator("#link")).to_contain_text("connected")
+    expect(page.locator("#cv")).to_have_text(DASH)
+    expect(page.locator("#rate")).to_have_text(DASH)
+    expect(page).to_have_title("no data · Eigerwatch")
+    expect(page.locator("#plot")).to_contain_text("no frames yet")
+
+
+def test_live_updates_arrive(page: Page, collecting: MemoryStore, beam: Any) -> None:
+    await_frames(page, "20\u202f000 / 100\u202f000")
+    expect(page.locator("#source")).to_contain_text("collecting")
+    collecting.append(KEY, beam.totals(1000))
+    await_frames(page, "21\u202f000 / 100\u202f000")
+    await_drawn(page, 21_000)
+    rows = page.locator("#table tr")
+    expect(rows.nth(0)).to_contain_text("21\u202f000")
+    assert rows.locator("th").all_text_contents() == [
+        "count", "mean", "std", "CV%", "min", "25%", "50%", "75%", "max",
+    ]  # fmt: skip
+    assert float(page.locator("#cv").inner_text()) == pytest.approx(0.138, abs=0.1)
+    expect(page.locator("#shot")).to_have_text("shot-noise limit 0.039 %")
+
+
+def test_a_one_frame_dip_is_drawn_and_marked(
+    page: Page, collecting: MemoryStore
+) -> None:
+    await_drawn(page, 20_000)
+    raw = trace(page, "raw")
+    assert raw["type"] == "scatter"
+    assert raw["y"][raw["x"].index(7777)] == pytest.approx(0.9, abs=0.01)
+    assert trace(page, "raw, off scale")["x"] == [7777]
+    assert trace(page, "detrended, off scale")["x"] == [7777]
+
+    page.keyboard.press("y")
+    page.wait_for_function(
+        "() => document.getElementById('plot').layout.yaxis.range[0] < 0.91"
+    )
+    assert trace(page, "raw, off scale")["x"] == []
+
+
+def test_gaps_and_lost_frames_are_visible(
+    page: Page, collecting: MemoryStore, beam: Any
+) -> None:
+    collecting.append(KEY, beam.totals(500), skip=300)
+    collecting.reject(KEY, 5000)
+    await_drawn(page, 20_800)
+    expect(page.locator("#missing")).to_have_text("300")
+    expect(page.locator("#rejected")).to_have_text("1")
+    assert trace(page, "missing")["x"] == [20_149.5]
+    assert trace(page, "rejected")["x"] == [5000]
+    raw = trace(page, "raw")
+    assert np.isnan(raw["y"][raw["x"].index(20_000)])
+    pieces = page.locator("#plot .scatterlayer .trace").first.locator(".js-line")
+    expect(pieces).to_have_count(3)
+
+
+def test_zoom_shows_every_frame_and_its_statistics(
+    page: Page, collecting: MemoryStore
+) -> None:
+    await_drawn(page, 20_000)
+    page.keyboard.press("2")
+    box = page.locator("#plot .nsewdrag").first.bounding_box()
+    assert box is not None
+    x = box["x"] + box["width"] * 0.3
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 20, y, steps=5)
+    page.mouse.up()
+    expect(page.locator("#range")).to_contain_text("every frame")
+    raw = trace(page, "raw")
+    assert raw["x"] == list(range(int(raw["x"][0]), int(raw["x"][-1]) + 1))
+    expect(page.locator("#table tr").nth(0).locator("td").first).to_have_text(
+        str(len(raw["x"]))
+    )
+    assert "from=" in page.url
+    expect(page.locator("#mean")).to_contain_text("6\u202f4")
+
+    page.keyboard.press("r")
+    expect(page.locator("#range")).to_have_text("whole series")
+    await_drawn(page, 20_000)
+    assert "from=" not in page.url
+
+
+def test_statistics_of_the_last_frames(page: Page, collecting: MemoryStore) -> None:
+    await_drawn(page, 20_000)
+    page.select_option("#scope", "frames")
+    page.fill("#window", "250")
+    page.keyboard.press("Enter")
+    count = page.locator("#table tr").nth(0).locator("td").first
+    expect(count).to_have_text("250")
+
+
+def test_an_earlier_series_can_be_chosen(
+    page: Page, collecting: MemoryStore, beam: Any
+) -> None:
+    collecting.open("live:01JOLD", state="finished", started_ms=1000, series_id=3)
+    collecting.append("live:01JOLD", beam.totals(50))
+    await_frames(page, "20\u202f000 / 100\u202f000")
+    page.focus("#series")
+    page.wait_for_function("() => document.getElementById('series').length === 2")
+    page.select_option("#series", "live:01JOLD")
+    await_frames(page, "50")
+    expect(page.locator("#notice")).to_contain_text("Not the live series, which is")
+    expect(page.locator("#source")).to_contain_text("finished")
+    expect(page.locator("#follow")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#rate")).to_have_text(DASH)
+    expect(page.locator("#get-table")).to_have_attribute(
+        "href", re.compile("live%3A01JOLD/download.csv")
+    )
+    page.keyboard.press("f")
+    await_frames(page, "20\u202f000 / 100\u202f000")
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_the_next_series_shows_by_itself(
+    page: Page, collecting: MemoryStore, beam: Any
+) -> None:
+    await_drawn(page, 20_000)
+    collecting.update(KEY, state="finished")
+    expect(page.locator("#source")).to_contain_text("finished")
+    collecting.open("live:01JNEXT", started_ms=10**13, series_id=8)
+    collecting.append("live:01JNEXT", beam.totals(30))
+    await_drawn(page, 30)
+    expect(page.locator("#identity")).to_contain_text("no. 8")
+
+
+def test_channels(page: Page, store: MemoryStore) -> None:
+    store.open(KEY, channels=("threshold_1", "threshold_2"))
+    store.append(KEY, [100, 100], channel="threshold_1")
+    store.append(KEY, [900, 900], channel="threshold_2")
+    expect(page.locator("#mean")).to_have_text("100.000")
+    page.select_option("#channel", "threshold_2")
+    expect(page.locator("#mean")).to_have_text("900.000")
+
+
+def test_pause_holds_the_picture(
+    page: Page, collecting: MemoryStore, beam: Any
+) -> None:
+    await_drawn(page, 20_000)
+    page.keyboard.press(" ")
+    expect(page.locator("#banner")).to_contain_text("Paused")
+    collecting.append(KEY, beam.totals(100))
+    collecting.event(KEY, "note", text="the picture is held")
+    expect(page.locator("#events")).to_contain_text("the picture is held")
+    await_frames(page, "20\u202f000 / 100\u202f000")
+    page.keyboard.press(" ")
+    await_drawn(page, 20_100)
+    expect(page.locator("#banner")).not_to_contain_text("Paused")
+
+
+def test_a_dead_consumer_does_not_look_live(
+    page: Page, collecting: MemoryStore
+) -> None:
+    await_drawn(page, 20_000)
+    collecting.drop_lease()
+    expect(page.locator("#source")).to_contain_text("error")
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text("No consumer is running")
+    expect(banner).to_contain_text(re.compile(r"values from .*\d\d:\d\d:\d\d.* ago"))
+    expect(page.locator("#rate")).to_have_text(DASH)
+    expect(page.locator("#lag")).to_have_text(DASH)
+
+
+def test_silence_of_the_detector_shows_as_stalled(
+    page: Page, collecting: MemoryStore
+) -> None:
+    await_drawn(page, 20_000)
+    expect(page.locator("#source")).to_contain_text("stalled", timeout=10_000)
+    expect(page.locator("#banner")).to_contain_text("Stalled: no frame for")
+    expect(page.locator("#link")).to_contain_text("connected")
+
+
+def test_server_restart_leaves_no_hole(
+    watched: Any, store: MemoryStore, beam: Any
+) -> None:
+    store.open(KEY)
+    store.append(KEY, beam.totals(1000))
+    page = watched.page
+    first = RunningWeb(store)
+    watched.own.append(first.url)
+    page.goto(first.url)
+    await_drawn(page, 1000)
+    first.stop()
+    expect(page.locator("#link")).to_contain_text("disconnected")
+    expect(page.locator("#link")).to_contain_text(re.compile(r"retry in \d s|trying"))
+    expect(page.locator("#banner")).to_contain_text("No connection to the server")
+    store.append(KEY, beam.totals(500))
+    second = RunningWeb(store, first.port)
+    try:
+        back_s = time.monotonic()
+        await_drawn(page, 1500)
+        assert time.monotonic() - back_s < 6
+        expect(page.locator("#link")).to_contain_text("connected")
+        expect(page.locator("#banner")).to_be_hidden()
+        raw = trace(page, "raw")
+        assert not np.isnan(raw["y"]).any()
+    finally:
+        second.stop()
+
+
+def test_silence_of_the_server_shows_as_stale(
+    watched: Any, web: Any, collecting: MemoryStore
+) -> None:
+    page = watched.page
+    silent = {"now": False}
+
+    def forward(socket: Any) -> None:
+        server = socket.connect_to_server()
+        server.on_message(lambda m: None if silent["now"] else socket.send(m))
+        socket.on_message(server.send)
+
+    page.route_web_socket(re.compile("/api/v1/live"), forward)
+    page.goto(web.url)
+    await_drawn(page, 20_000)
+    silent["now"] = True
+    expect(page.locator("#link")).to_contain_text("stale", timeout=5000)
+    expect(page.locator("#banner")).to_contain_text("No message from the server")
+    expect(page.locator("#source")).to_contain_text("unknown: was")
+    expect(page.locator("#lag")).to_have_text(DASH)
+    silent["now"] = False
+    expect(page.locator("#link")).to_contain_text("connected")
+
+
+def test_polling_where_the_websocket_is_blocked(
+    watched: Any, web: Any, collecting: MemoryStore, beam: Any
+) -> None:
+    page = watched.page
+    page.route_web_socket(re.compile("/api/v1/live"), lambda socket: socket.close())
+    page.goto(web.url)
+    expect(page.locator("#link")).to_contain_text("by polling")
+    await_drawn(page, 20_000)
+    collecting.append(KEY, beam.totals(10))
+    await_drawn(page, 20_010)
+
+
+def test_foreign_text_is_only_text(page: Page, store: MemoryStore, beam: Any) -> None:
+    key = "live:<img src=x onerror=window.hacked=1>"
+    store.open(key, detector=HOSTILE, channels=(HOSTILE, "b"))
+    store.append(key, beam.totals(20))
+    store.event(key, "note", text=HOSTILE, frame="3")
+    store.beat(
+        sources={"live": {"state": "armed", "connected": False, "endpoint": HOSTILE}}
+    )
+    await_drawn(page, 20)
+    expect(page.locator("#identity")).to_contain_text("<b>bold</b>")
+    expect(page.locator("#events")).to_contain_text("<b>bold</b>")
+    expect(page.locator("#channel")).to_contain_text("<b>bold</b>")
+    expect(page.locator("img[src='x']")).to_have_count(0)
+    assert page.evaluate("() => window.hacked") is None
+
+
+@pytest.mark.parametrize(("kind", "word"), [("sim", "SIMULATED"), ("replay", "REPLAY")])
+def test_what_is_not_live_says_so_everywhere(
+    page: Page, store: MemoryStore, beam: Any, kind: str, word: str
+) -> None:
+    store.open(f"{kind}:01J")
+    store.append(f"{kind}:01J", beam.totals(20))
+    await_drawn(page, 20)
+    expect(page.locator("#kind")).to_have_text(word)
+    expect(page.locator("#series")).to_contain_text(word)
+    expect(page.locator("#plot")).to_contain_text(word)
+    expect(page).to_have_title(re.compile(f"^{word} "))
+
+
+def test_themes(page: Page, collecting: MemoryStore) -> None:
+    await_drawn(page, 20_000)
+    colour = "() => getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(colour)
+    page.keyboard.press("d")
+    assert page.evaluate(colour) != before
+    page.reload()
+    assert page.evaluate(colour) != before
+
+
+def test_without_plotly_the_page_says_so(
+    browser: Browser, web: Any, collecting: MemoryStore
+) -> None:
+    page = browser.new_page()
+    page.route(re.compile("/assets/plotly.*js"), lambda route: _refuse(route))
+    page.goto(web.url)
+    expect(page.locator("#plot")).to_contain_text("could not be loaded")
+    await_frames(page, "20\u202f000 / 100\u202f000")
+    page.close()
+
+
+def _refuse(route: Route) -> None:
+    route.abort()
+
+
+def test_picked_event_shows_its_frames(page: Page, collecting: MemoryStore) -> None:
+    collecting.event(KEY, "topup", frame="7777", value="0.9")
+    await_drawn(page, 20_000)
+    page.locator("#events button").click()
+    expect(page.locator("#range")).to_contain_text("frames 7\u202f577 to 7\u202f977")
+
+
+def test_api_documentation_works_offline(watched: Any, web: Any) -> None:
+    page = watched.page
+    page.goto(f"{web.url}docs")
+    expect(page.locator("#api")).to_contain_text("GET /api/v1/series/{series}/trace")
+    expect(page.locator("#api")).to_contain_text("SeriesDetail")
+    watched.check()
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1366, 768), (390, 844)])
+def test_nothing_sticks_out(
+    browser: Browser, web: Any, collecting: MemoryStore, size: tuple[int, int]
+) -> None:
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    page.goto(web.url)
+    await_drawn(page, 20_000)
+    overflow = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+    assert overflow == 0
+    page.close()

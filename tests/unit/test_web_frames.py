@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from memory_store import MemoryStore
+
+from eigerwatch.web.frames import HOLE_BLOCK, FrameCache, Scope, SeriesFrames
+
+KEY = "live:01J"
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.open(KEY)
+    return store
+
+
+def frames_of(store: MemoryStore) -> SeriesFrames:
+    frames = SeriesFrames(store, KEY, "threshold_1")
+    frames.refresh(store.info(KEY))
+    return frames
+
+
+def test_grows_with_the_series(store: MemoryStore) -> None:
+    frames = frames_of(store)
+    assert frames.n == 0
+    for first in range(0, 130_000, 13_000):
+        store.append(KEY, np.arange(first, first + 13_000))
+        frames.refresh(store.info(KEY))
+
+    selected = frames.select(Scope())
+    np.testing.assert_array_equal(selected.totals, np.arange(130_000))
+    np.testing.assert_array_equal(selected.positions, np.arange(130_000))
+
+
+def test_sums_are_exact_beyond_2_to_the_53(store: MemoryStore) -> None:
+    store.append(KEY, [2**53 + 1, 2**63 - 1])
+    totals = frames_of(store).select(Scope()).totals
+    assert totals.tolist() == [2**53 + 1, 2**63 - 1]
+
+
+def test_version_changes_only_with_the_content(store: MemoryStore) -> None:
+    store.append(KEY, [5, 6])
+    frames = frames_of(store)
+    version = frames.version
+    frames.refresh(store.info(KEY))
+    assert frames.version == version
+    store.append(KEY, [7])
+    frames.refresh(store.info(KEY))
+    assert frames.version > version
+
+
+@pytest.mark.parametrize("late", [3, HOLE_BLOCK - 1, HOLE_BLOCK, 2 * HOLE_BLOCK + 5])
+def test_late_frames_fill_their_hole(store: MemoryStore, late: int) -> None:
+    n = 3 * HOLE_BLOCK
+    store.append(KEY, np.ones(late))
+    store.append(KEY, np.ones(n - late - 1), skip=1)
+    frames = frames_of(store)
+    assert frames.holes(0, n)[0].tolist() == [late]
+
+    store.fill(KEY, late, 77)
+    frames.refresh(store.info(KEY))
+
+    assert frames.holes(0, n)[0].tolist() == []
+    assert frames.span(late, late + 1)[0].tolist() == [77]
+
+
+def test_holes_tell_missing_from_rejected(store: MemoryStore) -> None:
+    store.append(KEY, np.ones(100))
+    store.append(KEY, np.ones(100), skip=20)
+    store.reject(KEY, 50)
+    first, length, rejected = frames_of(store).holes(0, 220)
+
+    assert first.tolist() == [50, 100]
+    assert length.tolist() == [1, 20]
+    assert rejected.tolist() == [1, 0]
+
+
+def test_outstanding_frames_are_no_holes(store: MemoryStore) -> None:
+    store.append(KEY, np.ones(50))
+    store.append(KEY, np.ones(50), skip=1)
+    store.append(KEY, np.ones(50), skip=2)
+    store.unsettle(KEY, below=60)
+    frames = frames_of(store)
+
+    assert frames.holes(0, frames.n)[0].tolist() == [50]
+    assert frames.outstanding().tolist() == [101, 102]
+
+
+def test_a_series_written_anew_replaces_the_old_one(store: MemoryStore) -> None:
+    store.append(KEY, np.ones(100))
+    frames = frames_of(store)
+    store.open(KEY)
+    store.append(KEY, [5, 6])
+    frames.refresh(store.info(KEY))
+
+    assert frames.select(Scope()).totals.tolist() == [5, 6]
+
+
+def test_scopes(store: MemoryStore) -> None:
+    store.append(KEY, np.arange(1000))
+    frames = frames_of(store)
+
+    def positions(scope: Scope) -> list[int]:
+        return frames.select(scope).positions.tolist()
+
+    assert positions(Scope("frames", last=3)) == [997, 998, 999]
+    assert positions(Scope("range", start=10, stop=12)) == [10, 11]
+    assert positions(Scope("range", start=998)) == [998, 999]
+    assert positions(Scope("range", start=5000, stop=6000)) == []
+    # 1.34 ms per frame: 4 ms hold the newest frame and two before it.
+    assert positions(Scope("seconds", last=0.004)) == [997, 998, 999]
+
+
+def test_rate_comes_from_the_arrivals(store: MemoryStore) -> None:
+    frames = frames_of(store)
+    assert frames.rate_hz() is None
+    store.append(KEY, np.arange(1000))
+    frames.refresh(store.info(KEY))
+    assert frames.rate_hz() == pytest.approx(1e6, rel=1e-6)
+
+
+def test_cache_forgets_the_least_used(store: MemoryStore) -> None:
+    cache = FrameCache(store, limit=2)
+    for number in range(3):
+        store.open(f"live:{number}")
+        cache.get(store.info(f"live:{number}"), "threshold_1")
+    first = cache.get(store.info("live:0"), "threshold_1")
+    assert cache.get(store.info("live:0"), "threshold_1") is first

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from memory_store import MemoryStore
+from starlette.testclient import WebSocketTestSession
+
+from eigerwatch.config import WebSettings
+from eigerwatch.web.application import create_app
+from eigerwatch.web.tick import decode
+
+KEY = "live:01JABC"
+LIVE = "ws://127.0.0.1/api/v1/live"
+LONGEST_WAIT = 200  # messages
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.beat()
+    return store
+
+
+@pytest.fixture
+def client(store: MemoryStore) -> Iterator[TestClient]:
+    app = create_app(store, WebSettings(tick_hz=20))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        yield client
+
+
+class Page:
+    """A client of the live protocol."""
+
+    def __init__(self, socket: WebSocketTestSession) -> None:
+        self.socket = socket
+        self.hello = json.loads(socket.receive_text())
+
+    def receive(self) -> dict[str, Any]:
+        message = self.socket.receive()
+        if message.get("bytes") is not None:
+            header, blocks = decode(message["bytes"])
+            return {"t": "tick", "header": header, "blocks": blocks}
+        found: dict[str, Any] = json.loads(message["text"])
+        return found
+
+    def next(self, kind: str, **wanted: Any) -> dict[str, Any]:
+        """Return the next message of a kind, confirming ticks on the way."""
+        for _ in range(LONGEST_WAIT):
+            message = self.receive()
+            if message["t"] == "tick":
+                self.say(t="ack", seq=message["header"]["seq"], draw_ms=5)
+            content = message.get("header", message)
+            if message["t"] == kind and all(content[k] == v for k, v in wanted.items()):
+                return message
+        raise AssertionError(f"no {kind} with {wanted}")
+
+    def say(self, **message: Any) -> None:
+        self.socket.send_text(json.dumps(message))
+
+
+@pytest.fixture
+def page(client: TestClient) -> Iterator[Page]:
+    with client.websocket_connect(LIVE) as socket:
+        yield Page(socket)
+
+
+def test_hello_comes_first(page: Page) -> None:
+    assert page.hello["t"] == "hello"
+    assert page.hello["v"] == 1
+    assert page.hello["tick_hz"] == 20
+    assert len(page.hello["epoch"]) == 36
+
+
+def test_without_series_there_is_no_data(page: Page) -> None:
+    state = page.next("state")
+    assert state["source"] == "no_data"
+    assert state["series"] is None
+
+
+def test_the_newest_series_is_followed(page: Page, store: MemoryStore) -> None:
+    store.open(KEY)
+    store.append(KEY, np.full(100, 1000))
+    tick = page.next("tick", series=KEY, n=100)
+    assert tick["blocks"]["raw"].tolist() == [1.0] * 100
+
+    store.append(KEY, np.full(50, 1000))
+    page.next("tick", n=150)
+
+    store.open("live:2", started_ms=10**14)
+    store.append("live:2", [5, 6, 7])
+    page.next("tick", series="live:2", n=3)
+
+
+def test_state_is_repeated_as_heartbeat(page: Page) -> None:
+    first = page.next("state")
+    second = page.next("state")
+    assert second["now"] > first["now"]
+
+
+def test_state_changes_are_told_and_reach_the_ticks(
+    page: Page, store: MemoryStore
+) -> None:
+    store.open(KEY)
+    store.append(KEY, [1, 2, 3])
+    page.next("tick", source="collecting")
+    store.update(KEY, state="finished")
+    page.next("tick", source="finished")
+    page.next("state", source="finished")
+
+
+def test_a_dead_consumer_is_told(page: Page, store: MemoryStore) -> None:
+    store.open(KEY)
+    page.next("state", source="collecting")
+    store.drop_lease()
+    state = page.next("state", source="error")
+    assert "no consumer" in state["text"]
+    assert state["consumer"]["alive"] is False
+
+
+def test_store_trouble_is_told_and_survived(page: Page, store: MemoryStore) -> None:
+    store.open(KEY)
+    store.append(KEY, [1, 2])
+    page.next("tick", n=2)
+    store.away = "Redis does not answer"
+    state = page.next("state", source="error")
+    assert "Redis does not answer" in state["text"]
+    store.away = None
+    store.append(KEY, [3])
+    page.next("tick", n=3)
+
+
+def test_a_client_chooses_range_channel_and_scope(
+    page: Page, store: MemoryStore
+) -> None:
+    store.open(KEY, channels=("a", "b"))
+    store.append(KEY, np.arange(1, 5001), channel="a")
+    store.append(KEY, np.arange(5001, 9001), channel="b")
+    page.say(
+        t="view", series=KEY, channel="b", **{"from": 100, "to": 200},
+        scope="frames", window=10, px=800,
+    )  # fmt: skip
+    tick = page.next("tick", channel="b", **{"from": 100})
+    header = tick["header"]
+    assert header["to"] == 200
+    assert header["bin"] == 1
+    assert tick["blocks"]["frame"].tolist() == list(range(100, 200))
+    assert header["stats"]["raw"][0] == 10
+    assert header["stats"]["raw"][8] == 9000
+
+    page.say(t="view", series=KEY, channel="b", scope="range", **{"from": 0, "to": 5})
+    assert page.next("tick", **{"to": 5})["header"]["stats"]["raw"][0] == 5
+
+
+def test_events_come_once(page: Page, store: MemoryStore) -> None:
+    store.open(KEY)
+    store.event(KEY, "start")
+    store.append(KEY, [1])
+    header = page.next("tick", series=KEY, ev_seq=1)["header"]
+    assert header["n"] == 1
+    store.event(KEY, "gap", first="5", last="9")
+    event = page.next("event")
+    assert (event["kind"], event["series"]) == ("gap", KEY)
+    assert event["fields"] == {"first": "5", "last": "9"}
+    page.next("tick", ev_seq=2)
+
+
+def test_only_two_ticks_are_unconfirmed_and_the_newest_wins(
+    page: Page, store: MemoryStore
+) -> None:
+    store.open(KEY)
+    store.append(KEY, [1000])
+    while (message := page.receive())["t"] != "tick":
+        pass  # a new series is noticed within a second
+    unconfirmed = [message["header"]["seq"]]
+    states = 0
+    while states < 3:  # two seconds and more, 40 rounds
+        store.append(KEY, [1000])
+        message = page.receive()
+        if message["t"] == "tick":
+            unconfirmed.append(message["header"]["seq"])
+        states += message["t"] == "state"
+    assert len(unconfirmed) == 2
+
+    n = store.info(KEY).ledgers["threshold_1"].highest + 1
+    page.say(t="ack", seq=unconfirmed[0])
+    page.say(t="ack", seq=unconfirmed[1])
+    while (message := page.receive())["t"] != "tick":
+        pass
+    assert message["header"]["n"] == n
+
+
+def test_equal_views_share_their_ticks(client: TestClient, store: MemoryStore) -> None:
+    store.open(KEY, state="finished")
+    store.append(KEY, np.arange(1, 1000))
+    with (
+        client.websocket_connect(LIVE) as one,
+        client.websocket_connect(LIVE) as two,
+    ):
+        pages = [Page(one), Page(two)]
+        seqs = {page.next("tick", n=999)["header"]["seq"] for page in pages}
+    assert len(seqs) == 1
+
+
+def test_sleeping_source_sends_no_ticks(page: Page, store: MemoryStore) -> None:
+    store.open(KEY, state="finished")
+    store.append(KEY, [1, 2])
+    page.next("tick", n=2)
+    kinds = [page.receive()["t"] for _ in range(3)]
+    assert kinds == ["state"] * 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not json",
+        "[]",
+        '{"t":"view","from":-5}',
+        '{"t":"view","px":1e400}',
+        '{"t":"view","window":NaN}',
+        '{"t":"shout"}',
+        "[" * 1000,
+    ],
+)
+def test_nonsense_is_answered_and_survived(page: Page, text: str) -> None:
+    page.socket.send_text(text)
+    assert page.next("error")["text"]
+    page.next("state")
+
+
+def test_bytes_end_the_connection_only(client: TestClient) -> None:
+    with client.websocket_connect(LIVE) as socket:
+        socket.receive_text()
+        socket.send_bytes(b"\x00")
+    with client.websocket_connect(LIVE) as socket:
+        assert Page(socket).hello["t"] == "hello"
+
+
+def test_unknown_series_is_refused_in_words(page: Page) -> None:
+    page.say(t="view", series="live:none")
+    assert "live:none" in page.next("error")["text"]
