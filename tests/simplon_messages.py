@@ -6,10 +6,10 @@ import json
 import struct
 from typing import Any
 
-import bitshuffle
 import cbor2
 import lz4.block
 import numpy as np
+import through_hdf5
 
 TYPED_ARRAY_TAGS = {"uint8": 64, "uint16": 69, "uint32": 70}
 ULID = "01HBV3JPF9T4ZDPADX6EMK6XMZ"
@@ -34,9 +34,7 @@ def pixels(
 
 
 def bslz4(image: np.ndarray[Any, Any]) -> bytes:
-    header = struct.pack(">QI", image.nbytes, 8192)
-    block = 8192 // image.itemsize
-    return header + bitshuffle.compress_lz4(image.ravel(), block).tobytes()
+    return through_hdf5.pack(image)
 
 
 def lz4_block(image: np.ndarray[Any, Any]) -> bytes:

@@ -101,7 +101,7 @@ def test_reduce(benchmark: Any, size: str, dtype: str, mean: float) -> None:
         "ratio": round(plain_s / kernel_s, 1),
         "payload_MB": round(len(payload) / 1e6, 2),
     }
-    print(  # noqa: T201
+    print(
         f"\n{size} {dtype} {mean} counts/pixel: kernel {1e3 * kernel_s:.2f} ms, "
         f"bitshuffle + numpy {1e3 * plain_s:.1f} ms, ratio {plain_s / kernel_s:.1f}"
     )
@@ -129,7 +129,7 @@ def test_reducing_is_not_slower_than_liblz4_alone(
         kwargs={"check": True, "capture_output": True, "text": True},
         rounds=1,
     )
-    print("\n" + done.stdout)  # noqa: T201
+    print("\n" + done.stdout)
     best = done.stdout.splitlines()[0]
     if best.split()[0] in ("avx2", "avx512"):
         assert float(best.split()[-1]) >= 1.0

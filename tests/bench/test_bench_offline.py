@@ -61,4 +61,4 @@ def test_offline_sums_against_h5py(tmp_path: Path, benchmark: Any) -> None:
     if benchmark.enabled:
         ratio = obvious_s / benchmark.stats.stats.min
         benchmark.extra_info.update(ratio=round(ratio, 2), kernel=kernel_name())
-        print(f"{kernel_name()}: {ratio:.1f} x h5py + hdf5plugin + numpy")  # noqa: T201
+        print(f"{kernel_name()}: {ratio:.1f} x h5py + hdf5plugin + numpy")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from eigerwatch.config import Settings, load_settings, unknown_variables
 from eigerwatch.errors import ConfigError
 

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Any
 
-import bitshuffle
 import lz4.block
 import numpy as np
 import pytest
+import through_hdf5
 from helpers import manifest, read_zcap
 from simplon_messages import (
     end1,
@@ -53,15 +52,7 @@ def unpack(image: Image) -> np.ndarray[Any, Any]:
         raw = lz4.block.decompress(data, uncompressed_size=size)
         return np.frombuffer(raw, image.dtype)
     assert image.encoding is Encoding.BSLZ4
-    size, block = struct.unpack_from(">QI", data)
-    assert size == image.pixels * image.dtype.itemsize
-    values: np.ndarray[Any, Any] = bitshuffle.decompress_lz4(
-        np.frombuffer(data, "u1", offset=12),
-        (image.pixels,),
-        image.dtype,
-        block // image.dtype.itemsize,
-    )
-    return values
+    return through_hdf5.unpack(data, through_hdf5.BSLZ4, image.dtype, (image.pixels,))
 
 
 def recorded(name: str, decoder: Decoder) -> Iterator[tuple[int, Any]]:

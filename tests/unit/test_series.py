@@ -33,8 +33,9 @@ from eigerwatch.series.instructions import (
     Refused,
 )
 from eigerwatch.series.ledger import ChannelLedger
+from eigerwatch.series.remembered import Remembered
 from eigerwatch.series.state import Series
-from eigerwatch.series.tracker import Remembered, SeriesTracker
+from eigerwatch.series.tracker import SeriesTracker
 
 U2 = np.dtype("<u2")
 SETTLE_S = 2.0
@@ -330,7 +331,7 @@ def test_memory_is_bounded_in_series() -> None:
     bench = Bench(max_open=4)
     for series_id in range(20):
         bench.feed(start(series_id, header={"n": series_id}), frame(0, series_id))
-    assert len(bench.tracker._series) <= 4
+    assert len(bench.tracker._registry) <= 4
     assert len(bench.of(Closed)) == 16
 
 
@@ -446,6 +447,20 @@ def test_keys_are_harmless(unique_id: str, expected: str) -> None:
     key = series_key(SourceKind.LIVE, 1, unique_id, None, 0)
     assert key.startswith(expected)
     assert not set(key) & set("<>{}/ \n")
+
+
+@pytest.mark.parametrize("source", [SourceKind.LIVE, SourceKind.SIM])
+def test_a_replay_is_not_taken_for_the_beam(source: SourceKind) -> None:
+    """Catalogue row 70."""
+    bench = Bench()
+    bench.tracker.source = source
+    recorded = {"eigersim": {"mode": "replay"}}
+    bench.feed(start(user_data=recorded), frame(0), SeriesEnd(1))
+    refused = 3 if source is SourceKind.LIVE else 0
+    assert len(bench.of(Refused)) == refused
+    bench.feed(start(header={"other": 1}, user_data={"eigersim": {}}), frame(0))
+    assert len(bench.of(Refused)) == refused
+    assert bench.series.ledger("image").stored == 1
 
 
 actions = st.lists(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from eigerwatch.config import FilterSettings, SeriesSettings
 from eigerwatch.model import (
     BadFrame,
@@ -16,6 +14,7 @@ from eigerwatch.model import (
     SourceKind,
     SourceState,
 )
+from eigerwatch.series.guard import ReplayGuard
 from eigerwatch.series.identity import series_key
 from eigerwatch.series.instructions import (
     Closed,
@@ -29,29 +28,14 @@ from eigerwatch.series.instructions import (
     StateChanged,
 )
 from eigerwatch.series.ledger import ACCEPTED, REJECTED, STORED, UNSEEN, SettleClock
+from eigerwatch.series.registry import SeriesRegistry
+from eigerwatch.series.remembered import Remembered
 from eigerwatch.series.state import MAX_CHANNELS, Series
 
 _LATE_AFTER_END_S = 60.0
 """How long after a series closed its frame numbers still mean that series [s]."""
 
 _STALL_FRAME_TIMES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A series that an earlier process left in the store."""
-
-    key: str
-    series_id: int
-    series_unique_id: str | None
-    start: SeriesStart | None
-    state: SourceState
-    end_seen: bool
-    highest: int
-    opened_ms: int
-    time_origin_ns: int | None
-    channels: dict[str, tuple[bytes, list[int], int]]
-    """Per channel: the ``ok`` string, rejected image_ids, settled_below."""
 
 
 class SeriesTracker:
@@ -72,20 +56,18 @@ class SeriesTracker:
         self._settings = settings
         self._filter_settings = filter_settings
         self._max_frames = max_frames
-        self._series: dict[str, Series] = {}
-        self._newest_of_id: dict[int, Series] = {}
-        self._newest_ulid: dict[str, Series] = {}
-        self._current: Series | None = None
+        self._registry = SeriesRegistry(settings.max_open)
+        self._guard = ReplayGuard()
 
     @property
     def current(self) -> Series | None:
         """The series that began last."""
-        return self._current
+        return self._registry.newest
 
     @property
     def open_series(self) -> list[Series]:
         """Series that still expect frames, oldest first."""
-        return [s for s in list(self._series.values()) if s.is_open]
+        return self._registry.open
 
     def restore(self, remembered: Remembered, now: float) -> None:
         """Take up a series where an earlier process left it."""
@@ -103,9 +85,10 @@ class SeriesTracker:
         series.time_origin_ns = remembered.time_origin_ns
         for channel, (ok, rejected, settled_below) in remembered.channels.items():
             series.ledger(channel).restore(ok, rejected, settled_below)
+        series.settings = list(remembered.settings)
         if series.is_open:
             series.clock.saw(series.highest, now)
-            if series.end_seen:
+            if series.state is SourceState.SETTLING:
                 series.end_deadline = now + self._settings.settle_s
 
     def accept(
@@ -122,6 +105,8 @@ class SeriesTracker:
         arrived_ms
             UTC epoch [ms]; names series that have no unique id.
         """
+        if self._guard.refuses(self.source, message):
+            return [Refused(None, "a replay on the detector's own endpoint")]
         if isinstance(message, Frame):
             return self._frame(message, now, arrived_ms)
         if isinstance(message, SeriesStart):
@@ -170,7 +155,7 @@ class SeriesTracker:
     def _start(
         self, start: SeriesStart, now: float, arrived_ms: int
     ) -> list[Instruction]:
-        known = self._find(start.series_id, start.series_unique_id)
+        known = self._registry.find(start.series_id, start.series_unique_id)
         if known is not None and self._same_series(known, start):
             known.last_seen = now
             if known.start is None:
@@ -193,7 +178,7 @@ class SeriesTracker:
         return known.start is None or known.start.header == start.header
 
     def _end(self, end: SeriesEnd, now: float) -> list[Instruction]:
-        series = self._find(end.series_id, end.series_unique_id)
+        series = self._registry.find(end.series_id, end.series_unique_id)
         if series is None:
             return [Refused(None, f"END of unknown series {end.series_id}")]
         if series.end_seen or not series.is_open:
@@ -300,11 +285,6 @@ class SeriesTracker:
 
     # Series
 
-    def _find(self, series_id: int, series_unique_id: str | None) -> Series | None:
-        if series_unique_id is not None:
-            return self._newest_ulid.get(series_unique_id)
-        return self._newest_of_id.get(series_id)
-
     def _series_of(
         self,
         series_id: int,
@@ -315,7 +295,7 @@ class SeriesTracker:
         out: list[Instruction],
     ) -> Series:
         """Return the series a frame belongs to; open a provisional one if none does."""
-        series = self._find(series_id, series_unique_id)
+        series = self._registry.find(series_id, series_unique_id)
         if series is None or (
             series_unique_id is None and self._begins_another(series, image_id, now)
         ):
@@ -350,9 +330,11 @@ class SeriesTracker:
     ) -> Series:
         for other in self.open_series:
             self._begin_settling(other, now, out)
-        self._forget_oldest(out)
+        for dropped in self._registry.make_room():
+            if dropped.is_open:
+                self._close(dropped, out)
         key = series_key(self.source, series_id, series_unique_id, start, arrived_ms)
-        while key in self._series:
+        while key in self._registry:
             arrived_ms += 1
             key = series_key(self.source, series_id, None, start, arrived_ms)
         series = self._add(key, series_id, series_unique_id, start, now, arrived_ms)
@@ -379,26 +361,8 @@ class SeriesTracker:
             start=start,
             last_seen=now,
         )
-        self._series[key] = series
-        self._newest_of_id[series_id] = series
-        if series_unique_id is not None:
-            self._newest_ulid[series_unique_id] = series
-        self._current = series
+        self._registry.add(series)
         return series
-
-    def _forget_oldest(self, out: list[Instruction]) -> None:
-        while len(self._series) >= self._settings.max_open:
-            oldest = next(
-                (s for s in self._series.values() if not s.is_open),
-                next(iter(self._series.values())),
-            )
-            if oldest.is_open:
-                self._close(oldest, out)
-            del self._series[oldest.key]
-            if self._newest_of_id.get(oldest.series_id) is oldest:
-                del self._newest_of_id[oldest.series_id]
-            if oldest.series_unique_id is not None:
-                self._newest_ulid.pop(oldest.series_unique_id, None)
 
     # Frames and states
 

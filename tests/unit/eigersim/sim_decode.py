@@ -6,11 +6,10 @@ import struct
 from typing import Any
 
 import cbor2
-import h5py
-import hdf5plugin
 import lz4.block
 import numpy as np
 import numpy.typing as npt
+import through_hdf5
 
 from eigersim.detector import Detector
 
@@ -39,19 +38,9 @@ def unpack(
     assert size == pixels * dtype.itemsize
     if encoding == "bslz4":
         assert block == 8192
-        filters = hdf5plugin.Bitshuffle(nelems=0, cname="lz4")
-        return _through_hdf5(payload, filters, dtype, shape)
+        return through_hdf5.unpack(payload, through_hdf5.BSLZ4, dtype, shape)
     assert encoding == "lz4"
-    return _through_hdf5(payload, hdf5plugin.LZ4(), dtype, shape)
-
-
-def _through_hdf5(
-    chunk: bytes, filters: Any, dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> npt.NDArray[Any]:
-    with h5py.File("x", "w", driver="core", backing_store=False) as file:
-        dataset = file.create_dataset("x", shape, dtype, chunks=shape, **filters)
-        dataset.id.write_direct_chunk((0,) * len(shape), chunk)
-        return dataset[()]
+    return through_hdf5.unpack(payload, through_hdf5.LZ4, dtype, shape)
 
 
 def total_of(image: npt.NDArray[Any]) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
@@ -39,6 +40,18 @@ def test_the_raw_tail_is_the_last_elements_as_they_are(through_hdf5):
     array = np.arange(4096 + 5, dtype=np.uint16)
     (piece,) = compress.pack_bslz4([array], through_hdf5=through_hdf5)
     assert piece.endswith(array[-5:].tobytes())
+
+
+@pytest.mark.parametrize("through_hdf5", WAYS)
+def test_several_threads_pack_at_once(through_hdf5):
+    rng = np.random.default_rng(1)
+    arrays = [rng.poisson(3, 4096 * 16).astype(np.uint16) for _ in range(32)]
+
+    def pack(array):
+        return compress.pack_bslz4([array], through_hdf5=through_hdf5)
+
+    with ThreadPoolExecutor(4) as workers:
+        assert list(workers.map(pack, arrays)) == [pack(array) for array in arrays]
 
 
 def test_nothing_packs_to_nothing():

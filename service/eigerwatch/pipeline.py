@@ -1,0 +1,407 @@
+"""The data path: receive, decode, track, reduce, store. Read `Pipeline.step` first."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import structlog
+
+from eigerwatch import catalogue
+from eigerwatch.errors import DecodeError
+from eigerwatch.model import (
+    FRAME_RECORD,
+    EventKind,
+    FrameFlag,
+    Message,
+    SourceKind,
+    SourceState,
+)
+from eigerwatch.receive import BURST, Receiver
+from eigerwatch.recent import RecentRecords
+from eigerwatch.reduce import Reduced, Reducer, Rejection, kernel_name
+from eigerwatch.series.instructions import (
+    Closed,
+    FrameReady,
+    FrameRejected,
+    FramesMissing,
+    HeaderAdopted,
+    Instruction,
+    Opened,
+    Refused,
+    StateChanged,
+)
+from eigerwatch.series.ledger import ACCEPTED
+from eigerwatch.series.state import Series
+from eigerwatch.series.tracker import SeriesTracker
+from eigerwatch.simplon.decoder import Decoder
+from eigerwatch.store.write import Writer
+
+log = structlog.get_logger()
+
+_IDLE_WAIT_MS = 20
+_BUSY_WAIT_MS = 4
+_GATHER_S = 0.004
+"""Pause in which messages gather, so that a batch's fixed costs are shared."""
+_TICK_S = 0.1
+_WATCH_S = 1.0
+_MOST_GAP_EVENTS = 200
+"""Gap events written per series; further holes are counted, not listed."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A frame on its way through the reducer."""
+
+    ready: FrameReady
+    received_ns: int
+    nbytes: int
+
+
+class Pipeline:
+    """Joins the parts of the data path; all of it but reducing is one thread.
+
+    Parameters
+    ----------
+    receiver
+        Source of raw messages.
+    decoders, trackers
+        One per source.
+    reducer
+        Workers.
+    writer
+        Takes records without ever waiting for Redis.
+    batch_frames
+        Most frames handed to a worker at once.
+    max_pending_bytes
+        Compressed data waiting to be reduced before reading stops [bytes].
+    """
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        decoders: dict[SourceKind, Decoder],
+        trackers: dict[SourceKind, SeriesTracker],
+        reducer: Reducer,
+        writer: Writer,
+        batch_frames: int,
+        max_pending_bytes: int,
+    ) -> None:
+        self._receiver = receiver
+        self._decoders = decoders
+        self._trackers = trackers
+        self._reducer = reducer
+        self._writer = writer
+        self._batch_frames = batch_frames
+        self._max_pending_bytes = max_pending_bytes
+        self._waiting: list[Job] = []
+        self._done: deque[tuple[list[Job], Future[Reduced]]] = deque()
+        self._in_flight = 0
+        self._pending_bytes = 0
+        self._recent: dict[tuple[str, str], RecentRecords] = {}
+        self._repeats: list[tuple[FrameReady, np.void]] = []
+        self._gap_events: Counter[str] = Counter()
+        self._next_tick = 0.0
+        self._next_watch = 0.0
+        self.reading_stopped = False
+        self.rejected_messages: Counter[str] = Counter()
+        self.frames = 0
+        for series in self._open_series():  # left by an earlier process
+            meta = catalogue.state_meta(series)
+            writer.open_series(series.key, meta, series.opened_ms)
+
+    def step(self) -> None:
+        """Move everything on that can move; wait a little when nothing can."""
+        if self._pending_bytes < self._max_pending_bytes:
+            self.reading_stopped = False
+            wait_ms = _BUSY_WAIT_MS if self._in_flight else _IDLE_WAIT_MS
+            n_messages = 0
+            for source, parts in self._receiver.messages(wait_ms):
+                n_messages += 1
+                received_ns = time.time_ns()
+                for message in self._decoders[source].feed(parts):
+                    self._track(source, message, received_ns)
+            if 0 < n_messages < BURST:
+                time.sleep(_GATHER_S)
+        else:
+            self.reading_stopped = True
+            time.sleep(_BUSY_WAIT_MS / 1000)
+        self._submit()
+        self._collect()
+        self._pass_time()
+
+    # Steps 4 and 5: bytes to messages to instructions
+
+    def _count_rejected(self, kind: str, detail: str) -> None:
+        self.rejected_messages[kind] += 1
+        if self.rejected_messages[kind] == 1:
+            log.warning("first rejected message of its kind", kind=kind, detail=detail)
+
+    def _track(
+        self, source: SourceKind, message: Message | DecodeError, received_ns: int
+    ) -> None:
+        if isinstance(message, DecodeError):
+            self._count_rejected(message.kind, str(message))
+            return
+        tracker = self._trackers[source]
+        instructions = tracker.accept(
+            message, time.monotonic(), received_ns // 1_000_000
+        )
+        for instruction in instructions:
+            if isinstance(instruction, FrameReady):
+                nbytes = len(instruction.image.payload)  # type: ignore[arg-type]
+                self._waiting.append(Job(instruction, received_ns, nbytes))
+                self._pending_bytes += nbytes
+            else:
+                self._carry_out(instruction)
+
+    # Step 6: reduce
+
+    def _submit(self) -> None:
+        """Share what is waiting among the workers."""
+        if not self._waiting:
+            return
+        share = -(-len(self._waiting) // self._reducer.threads)
+        size = min(share, self._batch_frames)
+        for first in range(0, len(self._waiting), size):
+            batch = self._waiting[first : first + size]
+            future = self._reducer.submit(
+                [job.ready.image for job in batch],
+                [job.ready.pixel_filter for job in batch],
+            )
+            self._in_flight += 1
+            future.add_done_callback(partial(self._note_done, batch))
+        self._waiting = []
+
+    def _note_done(self, batch: list[Job], future: Future[Reduced]) -> None:
+        self._done.append((batch, future))
+
+    def _collect(self) -> None:
+        """Store what the workers have finished."""
+        touched: dict[tuple[str, str], tuple[Series, str]] = {}
+        while self._done:
+            batch, future = self._done.popleft()
+            self._in_flight -= 1
+            self._pending_bytes -= sum(job.nbytes for job in batch)
+            self._finish(batch, future.result(), touched)
+        self._repeats = [r for r in self._repeats if not self._compare(*r)]
+        for series, channel in touched.values():
+            self._write_ledger(series, channel)
+
+    # Step 7: store
+
+    def _finish(
+        self,
+        batch: list[Job],
+        reduced: Reduced,
+        touched: dict[tuple[str, str], tuple[Series, str]],
+    ) -> None:
+        records = reduced.counts
+        records["start_ns"] = [job.ready.start_ns for job in batch]
+        records["real_ns"] = [job.ready.real_ns for job in batch]
+        records["received_ns"] = [job.received_ns for job in batch]
+        records["flags"] = [job.ready.flags | FrameFlag.STORED for job in batch]
+        records["flags"] |= np.where(records["kept"] == 0, FrameFlag.EMPTY, 0).astype(
+            "<u2"
+        )
+        groups: dict[tuple[str, str], list[int]] = {}
+        for index, (job, error) in enumerate(zip(batch, reduced.errors, strict=True)):
+            ready = job.ready
+            place = (ready.series.key, ready.channel)
+            touched[place] = (ready.series, ready.channel)
+            if ready.duplicate:
+                if error is None:
+                    self._repeats.append((ready, records[index]))
+            elif error is not None:
+                self._finished(ready, stored=False)
+                self._reject(ready.series, ready.channel, ready.image_id, error)
+            else:
+                self._finished(ready, stored=True)
+                groups.setdefault(place, []).append(index)
+        self.frames += len(batch)
+        for (key, channel), indices in groups.items():
+            image_ids = np.array([batch[i].ready.image_id for i in indices], np.int64)
+            chosen = records if len(indices) == len(batch) else records[indices]
+            self._recent.setdefault((key, channel), RecentRecords()).add(
+                image_ids, chosen
+            )
+            self._writer.append(key, channel, image_ids, chosen)
+
+    def _finished(self, ready: FrameReady, *, stored: bool) -> None:
+        self._trackers[ready.series.source].finished(
+            ready.series, ready.channel, ready.image_id, stored=stored
+        )
+
+    def _compare(self, ready: FrameReady, record: np.void) -> bool:
+        """Keep the first of two copies of a frame; flag it where they differ.
+
+        Returns
+        -------
+        bool
+            False while the first copy is still being reduced.
+        """
+        ledger = ready.series.ledger(ready.channel)
+        if ledger.status(ready.image_id) == ACCEPTED:
+            return False
+        recent = self._recent.get((ready.series.key, ready.channel))
+        first = recent.get(ready.image_id) if recent else None
+        if first is not None and not same_counts(first, record):
+            ledger.conflicts += 1
+            marked = np.array([first], FRAME_RECORD)
+            marked["flags"] |= np.uint16(FrameFlag.CONFLICT)
+            self._writer.append(
+                ready.series.key, ready.channel, np.array([ready.image_id]), marked
+            )
+            self._write_ledger(ready.series, ready.channel)
+        return True
+
+    def _reject(
+        self, series: Series, channel: str, image_id: int, error: Rejection
+    ) -> None:
+        reason = f"{error.reason.name.lower()}: {error.detail}"
+        self._writer.reject(series.key, channel, image_id, reason)
+
+    def _write_ledger(self, series: Series, channel: str) -> None:
+        # Every channel's string reaches the series' highest frame, so that the
+        # counts of any channel add up to highest + 1.
+        self._writer.extend(series.key, channel, series.highest)
+        self._writer.ledger(
+            series.key,
+            channel,
+            catalogue.ledger_counts(series.ledger(channel), series.highest),
+        )
+
+    def _write_ledgers(self, series: Series) -> None:
+        for channel in series.channels:
+            self._write_ledger(series, channel)
+
+    # What the trackers say besides frames
+
+    def _carry_out(self, instruction: Instruction) -> None:
+        match instruction:
+            case Opened(series):
+                self._writer.open_series(
+                    series.key, catalogue.opening_meta(series), series.opened_ms
+                )
+                self._writer.event(series.key, EventKind.START, {})
+                log.info("series began", series=series.key, number=series.announced)
+            case HeaderAdopted(series):
+                self._writer.update_series(series.key, catalogue.header_meta(series))
+            case FrameRejected(series, channel, image_id, reason, detail):
+                self._reject(series, channel, image_id, Rejection(reason, detail))
+                self._write_ledger(series, channel)
+            case FramesMissing(series, channel, runs):
+                self._declare(series, channel, runs)
+            case StateChanged(series):
+                self._writer.update_series(series.key, catalogue.state_meta(series))
+            case Closed(series):
+                self._close_series(series)
+            case Refused(_, detail):
+                self._count_rejected("sequence", detail)
+
+    def _declare(
+        self, series: Series, channel: str, runs: list[tuple[int, int]]
+    ) -> None:
+        for first, last in runs:
+            if self._gap_events[series.key] < _MOST_GAP_EVENTS:
+                self._gap_events[series.key] += 1
+                self._writer.event(
+                    series.key,
+                    EventKind.GAP,
+                    {"channel": channel, "first": str(first), "last": str(last)},
+                )
+        self._write_ledger(series, channel)
+
+    def _close_series(self, series: Series) -> None:
+        self._write_ledgers(series)
+        ended_ms = time.time_ns() // 1_000_000
+        self._writer.event(series.key, EventKind.END, {"state": series.state.value})
+        self._writer.close_series(
+            series.key, {**catalogue.state_meta(series), "ended_ms": ended_ms}
+        )
+        for channel, ledger in series.channels.items():
+            log.info(
+                "series ended",
+                series=series.key,
+                channel=channel,
+                state=series.state.value,
+                seconds=round((ended_ms - series.opened_ms) / 1000, 1),
+                **catalogue.ledger_counts(ledger, series.highest),
+            )
+            self._recent.pop((series.key, channel), None)
+        self._gap_events.pop(series.key, None)
+
+    def _pass_time(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_tick:
+            self._next_tick = now + _TICK_S
+            for tracker in self._trackers.values():
+                for instruction in tracker.tick(now):
+                    self._carry_out(instruction)
+        if now >= self._next_watch:
+            self._next_watch = now + _WATCH_S
+            self._receiver.watch()
+            for series in self._open_series():
+                self._writer.update_series(series.key, catalogue.state_meta(series))
+                self._write_ledgers(series)
+
+    def _open_series(self) -> Iterable[Series]:
+        for tracker in self._trackers.values():
+            yield from tracker.open_series
+
+    def open_keys(self) -> list[str]:
+        """Return the keys of the series that still expect frames; from any thread."""
+        return [series.key for series in self._open_series()]
+
+    def drain(self, timeout_s: float) -> None:
+        """Stop reading; reduce and store what has come, then declare the holes."""
+        deadline = time.monotonic() + timeout_s
+        for source, decoder in self._decoders.items():
+            for message in decoder.flush():
+                self._track(source, message, time.time_ns())
+        self._submit()
+        while self._in_flight and time.monotonic() < deadline:
+            self._collect()
+            time.sleep(_BUSY_WAIT_MS / 1000)
+        self._collect()
+        for tracker in self._trackers.values():
+            for instruction in tracker.close_all(time.monotonic()):
+                self._carry_out(instruction)
+            for series in tracker.open_series:
+                self._write_ledgers(series)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the page shows about the consumer; safe from any thread."""
+        sources = {}
+        for kind, tracker in self._trackers.items():
+            series = tracker.current
+            link = self._receiver.sources[kind].link
+            sources[kind.value] = {
+                "endpoint": link.endpoint,
+                "connected": link.connected,
+                "connections": link.connections,
+                "state": (series.state if series else SourceState.NO_DATA).value,
+                "series": series.key if series else None,
+            }
+        return {
+            "sources": sources,
+            "kernel": kernel_name(),
+            "threads": self._reducer.threads,
+            "frames": self.frames,
+            "reading_stopped": self.reading_stopped,
+            "pending_bytes": self._pending_bytes,
+            "rejected_messages": dict(self.rejected_messages),
+            "tee_dropped": self._receiver.tee_dropped,
+        }
+
+
+def same_counts(first: np.void, second: np.void) -> bool:
+    """Tell whether two records of a frame count the same pixels."""
+    names = ("total", "kept", "below", "above", "sentinel", "masked", "max_kept")
+    return all(first[name] == second[name] for name in names)

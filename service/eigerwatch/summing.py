@@ -1,0 +1,292 @@
+"""`eigerwatch sum`: the origin's whole job, from master files to table and plot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table as TerminalTable
+
+from eigerwatch.analysis.shot_noise import shot_noise
+from eigerwatch.analysis.statistics import Description, describe
+from eigerwatch.config import Settings, load_settings, read_yaml
+from eigerwatch.errors import ConfigError, ReplayError
+from eigerwatch.export.files import (
+    write_pickle,
+    write_sums_csv,
+    write_sums_npy,
+    write_table_csv,
+)
+from eigerwatch.export.plot import write_html
+from eigerwatch.log import printable
+from eigerwatch.offline import MasterSums, Selection, sum_master
+from eigerwatch.origin import is_origin_config, parse_origin_config
+from eigerwatch.reduce import Reducer
+
+_MOST_REASONS = 5
+"""Rejected frames named on the terminal; the CSV of the sums has every one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SumTask:
+    """What to sum and what to write."""
+
+    masters: list[Path]
+    selection: Selection
+    output: Path
+    files: bool = True
+    """Write table and sums and, if `plot`, the page."""
+    plot: bool = True
+    pickle: bool = False
+
+
+def plan(
+    masters: list[Path],
+    config: Path | None,
+    output: Path | None,
+    limits: dict[str, int | None],
+    frames: dict[str, int | None],
+    pickle: bool,
+) -> tuple[SumTask, Settings, list[str]]:
+    """Put the command line and a settings file, ours or the origin's, together.
+
+    Parameters
+    ----------
+    masters
+        Files named on the command line.
+    config
+        Settings file or the origin's configuration.
+    output
+        Folder for the results.
+    limits
+        ``low`` and ``high`` [counts] of the command line; None: not given.
+    frames
+        ``start`` and ``end`` of the command line; None: not given.
+    pickle
+        Write the origin's list of sums.
+
+    Returns
+    -------
+    task : SumTask
+    settings : Settings
+    notes : list of str
+        What of the origin's configuration has no meaning here.
+
+    Raises
+    ------
+    ConfigError
+        No file to sum, or an unusable setting.
+    """
+    content = read_yaml(config) if config else {}
+    origin = None
+    if config is not None and is_origin_config(content):
+        origin = parse_origin_config(content, config)
+    filter_section = {
+        **(origin.filter if origin else {}),
+        **{k: v for k, v in limits.items() if v is not None},
+    }
+    settings = load_settings(None if origin else config, filter=filter_section)
+    given = {k: v for k, v in frames.items() if v is not None}
+    if origin is not None:
+        given = {"start": origin.start, "end": origin.end, **given}
+        masters = masters or ([origin.master] if origin.master else [])
+    if not masters:
+        raise ConfigError("name the master file to sum: eigerwatch sum x_master.h5")
+    task = SumTask(
+        masters,
+        Selection(**given),
+        output or (origin.out if origin else None) or Path(),
+        files=origin.file if origin else True,
+        plot=origin.plot if origin else True,
+        pickle=pickle,
+    )
+    notes = [origin.meaningless] if origin and origin.meaningless else []
+    return task, settings, notes
+
+
+def sum_masters(task: SumTask, settings: Settings) -> bool:
+    """Sum every master; tables go to stdout, complaints and progress to stderr.
+
+    Returns
+    -------
+    bool
+        Whether every frame of every file has its sum.
+    """
+    out = Console(soft_wrap=True, highlight=False)
+    err = Console(stderr=True, soft_wrap=True, highlight=False)
+    complete = True
+    prepare(task.output)
+    reducer = Reducer(settings.reduce)
+    try:
+        for master in task.masters:
+            try:
+                with _progress(err, master.name) as report:
+                    sums = sum_master(
+                        master, settings, task.selection, report, reducer=reducer
+                    )
+            except ReplayError as exc:
+                err.print(printable(str(exc), 1000), style="red", markup=False)
+                complete = False
+                continue
+            _complain(err, sums)
+            complete = complete and bool(sums.stored.all()) and not sums.problems
+            description = describe(
+                sums.records["total"][sums.stored], sums.frames[sums.stored]
+            )
+            _show(out, sums, description)
+            if task.files:
+                for path in write_files(sums, description, task):
+                    out.print(f"written: {path}", markup=False)
+    finally:
+        reducer.close()
+    return complete
+
+
+@contextmanager
+def _progress(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a callback: a bar on a terminal, a line per tenth otherwise."""
+    if not console.is_terminal:
+        last_tenth = 0
+
+        def line(done: int, total: int) -> None:
+            nonlocal last_tenth
+            tenth = 10 * done // max(1, total)
+            if tenth > last_tenth:
+                last_tenth = tenth
+                console.print(f"{name}: {done} of {total} frames", markup=False)
+
+        yield line
+        return
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(name, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance
+
+
+def _complain(console: Console, sums: MasterSums) -> None:
+    for problem in sums.problems:
+        console.print(printable(problem, 1000), style="yellow", markup=False)
+    for number, (frame, reason) in enumerate(sorted(sums.reasons.items())):
+        if number == _MOST_REASONS:
+            rest = len(sums.reasons) - _MOST_REASONS
+            console.print(f"... and {rest} more rejected frames", style="yellow")
+            break
+        text = f"{sums.path}: frame {frame} rejected: {reason}"
+        console.print(printable(text, 1000), style="yellow", markup=False)
+
+
+def _counts(sums: MasterSums) -> dict[str, int]:
+    stored, rejected = (int(np.count_nonzero(a)) for a in (sums.stored, sums.rejected))
+    selected = len(sums.records)
+    return {
+        "selected": selected,
+        "stored": stored,
+        "missing": selected - stored - rejected,
+        "rejected": rejected,
+    }
+
+
+def _show(console: Console, sums: MasterSums, description: Description) -> None:
+    counts = _counts(sums)
+    table = TerminalTable(title=printable(sums.path.name), title_justify="left")
+    table.add_column("")
+    table.add_column("raw", justify="right")
+    table.add_column("detrended", justify="right")
+    rows = zip(description.raw.rows(), description.detrended.rows(), strict=True)
+    for (label, raw), (_, detrended) in rows:
+        table.add_row(label, _cell(label, raw), _cell(label, detrended))
+    console.print(table)
+    console.print(
+        f"frames {sums.first_frame}-{sums.last_frame} of {sums.n_frames}: "
+        + ", ".join(f"{n} {what}" for what, n in counts.items() if what != "selected")
+        + f"; pixels kept from {sums.filter.low} to {sums.filter.high} counts "
+        + f"({sums.high_from})",
+        markup=False,
+    )
+    if counts["stored"] > 1 and description.mean > 0:
+        limit = shot_noise(description.detrended).cv_shot_percent
+        console.print(
+            f"shot-noise limit of the CV: {limit:.4f} % (estimate)", markup=False
+        )
+
+
+def _cell(label: str, value: float) -> str:
+    if np.isnan(value):
+        return "-"
+    if label == "count":
+        return f"{value:.0f}"
+    return f"{value:.4f}" if label == "CV%" else f"{value:.2f}"
+
+
+def prepare(folder: Path) -> None:
+    """Make the output folder.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        raise ConfigError(
+            f"{folder}: cannot be written to ({exc.strerror}); choose another --output"
+        ) from exc
+
+
+def write_files(
+    sums: MasterSums, description: Description, task: SumTask
+) -> list[Path]:
+    """Write table, sums and plot of one master; return what was written."""
+    folder = task.output
+    name = sums.path.name
+    written = [folder / f"{name}.csv"]
+    write_table_csv(written[-1], description)
+    written.append(folder / f"{name}.sums.npy")
+    write_sums_npy(written[-1], sums.records)
+    written.append(folder / f"{name}.sums.csv")
+    write_sums_csv(written[-1], sums.records, sums.first_frame, sums.states)
+    if task.pickle:
+        written.append(folder / f"{name}.pickle")
+        write_pickle(written[-1], sums.records)
+    if task.plot:
+        written.append(folder / f"{name}.html")
+        write_html(
+            written[-1],
+            sums.records["total"],
+            sums.stored,
+            title=name,
+            settings={
+                "file": str(sums.path),
+                "low": sums.filter.low,
+                "high": f"{sums.filter.high} ({sums.high_from})",
+                "frames": f"{sums.first_frame}-{sums.last_frame} of {sums.n_frames}",
+                **_counts(sums),
+            },
+            first_frame=sums.first_frame,
+        )
+    return written

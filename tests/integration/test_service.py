@@ -1,0 +1,353 @@
+"""The command line as its users run it, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import wait_until
+from redis_fixture import RunningServer, running_server
+
+from eigerwatch.model import FRAME_RECORD
+from eigerwatch.store.read import Reader
+
+COMPARED = ("total", "kept", "below", "above", "sentinel", "masked", "max_kept")
+SUMMARY = re.compile(
+    r"^frames sent=(\d+) stored=(\d+) missing=(\d+) rejected=(\d+)$", re.MULTILINE
+)
+
+
+def environment(**settings: object) -> dict[str, str]:
+    return {**os.environ, **{f"EIGERWATCH_{k}": str(v) for k, v in settings.items()}}
+
+
+def eigerwatch(
+    *arguments: object, timeout_s: float = 60, **settings: object
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "eigerwatch", *map(str, arguments)],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def make_dataset(folder: Path, *options: object) -> Path:
+    master = folder / "x_master.h5"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "eigersim", "make-dataset", str(master)),
+            *("--detector", "200x100", "--frames", "60", "--frames-per-file", "25"),
+            *map(str, options),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return master
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    with running_server(tmp_path) as running:
+        yield running
+
+
+class Running:
+    """A service in a process, its log and its page's address."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.page = ""
+
+    def entries(self) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def logged(self, event: str) -> dict[str, Any] | None:
+        return next((e for e in self.entries() if e["event"] == event), None)
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.page + path, timeout=5) as answer:
+            return json.load(answer)
+
+    def healthy(self) -> bool:
+        try:
+            self.get("healthz")
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def running_service(
+    server: RunningServer, tmp_path: Path, *arguments: str
+) -> Iterator[Running]:
+    log = tmp_path / "log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "eigerwatch", "run", *arguments],
+            env=environment(
+                STORE__URL=server.url,
+                STORE__DATA_DIR=tmp_path / "data",
+                STREAM__ENDPOINT=f"ipc://{tmp_path}/stream",
+                REPLAY__ENDPOINT=f"ipc://{tmp_path}/replay",
+                SERIES__SETTLE_S=0.5,
+                WEB__PORT=0,
+            ),
+            stderr=stderr,
+            text=True,
+        )
+    service = Running(process, log)
+    try:
+        ready = wait_until(lambda: service.logged("page"), 30, "service")
+        service.page = ready["address"].rstrip("/") + "/"
+        wait_until(service.healthy, 30, "page")
+        yield service
+    except AssertionError as exc:
+        raise AssertionError(f"{exc}\n{log.read_text()}") from exc
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("stream", ["v1", "v2"])
+def test_the_demo_stores_every_frame_with_the_right_total(stream: str) -> None:
+    done = eigerwatch(
+        *("demo", "--seconds", 3, "--frame-rate", 100, "--detector", "500k"),
+        *("--stream", stream, "--port", 0),
+        timeout_s=100,
+    )
+    assert done.returncode == 0, done.stderr
+    (summary,) = SUMMARY.findall(done.stdout)
+    assert summary == ("300", "300", "0", "0")
+    assert done.stdout.splitlines()[-1].startswith("frames sent=")
+    assert "compared with the simulator's truth: 300, all equal" in done.stdout
+    assert re.search(r"page: http://127\.0\.0\.1:\d+", done.stdout)
+    assert int(re.search(r"live updates received: (\d+)", done.stdout)[1]) > 3  # type: ignore[index]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timeout(120)
+def test_an_interrupted_demo_stops_cleanly() -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "eigerwatch", "demo", "--port", "0"),
+            *("--frame-rate", "50", "--detector", "500k"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("page: ")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert SUMMARY.search(out)
+    assert "Traceback" not in err
+
+
+@pytest.mark.timeout(120)
+def test_replay_and_sum_agree_on_every_pixel(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    master = make_dataset(tmp_path, "--scenario", "demo", "--leave-out-frame", 7)
+    summed = eigerwatch("sum", master, "--output", tmp_path / "out")
+    assert summed.returncode == 3, summed.stderr
+    with np.load(tmp_path / "x_master.truth.npz") as truth:
+        expected = truth["total"]
+    sums = np.load(tmp_path / "out" / "x_master.h5.sums.npy")
+    stored = np.arange(60) != 7
+    assert sums.dtype == np.uint64
+    assert (sums[stored] == expected[stored]).all()
+    assert sums[7] == 2**64 - 1
+
+    with running_service(server, tmp_path):
+        address = {
+            "STORE__URL": server.url,
+            "REPLAY__ENDPOINT": f"ipc://{tmp_path}/replay",
+        }
+        for options in (("--stream", "v1"), ("--stream", "v2", "--frame-rate", "0")):
+            done = eigerwatch("replay", master, *options, **address)
+            assert done.returncode == 3, done.stderr
+            assert SUMMARY.findall(done.stdout) == [("59", "59", "1", "0")]
+        reader = Reader(server.client())
+        found = reader.series()
+        assert [info.source for info in found] == ["replay", "replay"]
+        from eigerwatch.config import Settings
+        from eigerwatch.offline import sum_master
+
+        offline = sum_master(master, Settings()).records
+        assert offline.dtype == FRAME_RECORD
+        for info in found:
+            assert "x_master.h5" in (info.origin or "")
+            (channel,) = info.ledgers
+            rows = reader.rows(info.key, channel)
+            for name in COMPARED:
+                assert (rows[name] == offline[name]).all(), name
+
+
+@pytest.mark.timeout(120)
+def test_the_page_survives_its_process(server: RunningServer, tmp_path: Path) -> None:
+    with running_service(server, tmp_path) as service:
+        children = f"/proc/{service.process.pid}/task/{service.process.pid}/children"
+        (web,) = map(int, Path(children).read_text().split())
+        os.kill(web, signal.SIGKILL)
+        wait_until(
+            lambda: service.logged("web process died, starting it again"), 15, "notice"
+        )
+        wait_until(service.healthy, 30, "page")
+
+
+@pytest.mark.timeout(120)
+def test_children_die_with_the_service(server: RunningServer, tmp_path: Path) -> None:
+    with running_service(server, tmp_path) as service:
+        children = f"/proc/{service.process.pid}/task/{service.process.pid}/children"
+        (web,) = map(int, Path(children).read_text().split())
+        service.process.kill()
+        service.process.wait()
+        wait_until(
+            lambda: (
+                not Path(f"/proc/{web}/cmdline").exists()
+                or not Path(f"/proc/{web}/cmdline").read_bytes()
+            ),
+            15,
+            "web process to end",
+        )
+
+
+@pytest.mark.timeout(120)
+def test_sigterm_stops_within_ten_seconds(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    """Catalogue row 82."""
+    with running_service(server, tmp_path) as service:
+        service.process.terminate()
+        assert service.process.wait(10) == 0
+        assert service.logged("consumer stopped")
+        assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.timeout(120)
+def test_a_second_service_is_refused(server: RunningServer, tmp_path: Path) -> None:
+    """Catalogue row 46."""
+    with running_service(server, tmp_path):
+        second = eigerwatch("run", STORE__URL=server.url, WEB__PORT=0)
+        assert second.returncode == 2
+        assert "stop that process first" in second.stderr
+        assert "Traceback" not in second.stderr
+        status = eigerwatch("status", STORE__URL=server.url)
+        assert status.returncode == 0
+        assert "replay: ipc://" in status.stdout
+
+
+def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stderr
+    complaint = done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in complaint
+
+
+def test_a_port_in_use_is_named_with_its_cure(server: RunningServer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = eigerwatch("run", STORE__URL=server.url, WEB__PORT=port)
+    one_line(done, str(port), "in use", "web.port")
+
+
+def test_no_redis_is_named_with_its_cure(tmp_path: Path) -> None:
+    url = f"unix://{tmp_path}/absent.sock"
+    done = eigerwatch("run", STORE__URL=url, WEB__PORT=0)
+    one_line(done, "absent.sock", "store.url")
+
+
+def test_an_evicting_server_is_refused(tmp_path: Path) -> None:
+    """Catalogue row 52."""
+    options = ("--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb")
+    with running_server(tmp_path, "valkey", *options) as server:
+        done = eigerwatch("run", STORE__URL=server.url, WEB__PORT=0)
+    one_line(done, "noeviction")
+
+
+def test_no_server_program_is_named_with_its_cures(tmp_path: Path) -> None:
+    done = eigerwatch(
+        "run",
+        STORE__BINARY=tmp_path / "no-such-server",
+        STORE__DATA_DIR=tmp_path / "data",
+        WEB__PORT=0,
+    )
+    one_line(done, "no-such-server")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sum",), ["name the master file"]),
+        (("sum", "x_master.h5", "--low", "9", "--high", "3"), ["filter.high", "low"]),
+        (("sum", "x.h5", "--start", "9", "--end", "3"), ["start", "end"]),
+        (("run", "--config", "/absent.yaml"), ["/absent.yaml"]),
+    ],
+)
+def test_unusable_command_lines_get_one_line(
+    arguments: tuple[str, ...], words: list[str]
+) -> None:
+    one_line(eigerwatch(*arguments), *words)
+
+
+def test_a_file_that_is_no_master_costs_only_itself(tmp_path: Path) -> None:
+    good = make_dataset(tmp_path)
+    bad = tmp_path / "bad_master.h5"
+    bad.write_text("no HDF5 at all")
+    done = eigerwatch("sum", bad, good, "--output", tmp_path / "out")
+    assert done.returncode == 3
+    assert str(bad) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "out" / "x_master.h5.csv").exists()
+
+
+def test_the_table_has_the_origins_rows(tmp_path: Path) -> None:
+    master = make_dataset(tmp_path)
+    done = eigerwatch("sum", master, "--output", tmp_path / "out", "--pickle")
+    assert done.returncode == 0, done.stderr
+    written = sorted(p.name for p in (tmp_path / "out").iterdir())
+    names = ("csv", "html", "pickle", "sums.csv", "sums.npy")
+    assert written == [f"x_master.h5.{name}" for name in names]
+    table = (tmp_path / "out" / "x_master.h5.csv").read_text().splitlines()
+    labels = [line.split(",")[0] for line in table]
+    assert labels == "|count|mean|std|CV%|min|25%|50%|75%|max".split("|")
+    assert all(label in done.stdout for label in labels)
+    shown = done.stdout.splitlines()
+    assert all(len(line) <= 80 for line in shown if "│" in line)
+
+
+def test_check_config_prints_what_is_in_effect() -> None:
+    done = eigerwatch("check-config", WEB__PORT=1234, TYPO=1)
+    assert done.returncode == 0
+    assert "port: 1234" in done.stdout
+    assert "EIGERWATCH_TYPO" in done.stderr
+
+
+def test_list_of_an_empty_store(server: RunningServer) -> None:
+    done = eigerwatch("list", STORE__URL=server.url)
+    assert (done.returncode, done.stdout) == (0, "no series stored yet\n")
