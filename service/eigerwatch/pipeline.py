@@ -228,9 +228,10 @@ class Pipeline:
         for (key, channel), indices in groups.items():
             image_ids = np.array([batch[i].ready.image_id for i in indices], np.int64)
             chosen = records if len(indices) == len(batch) else records[indices]
-            self._recent.setdefault((key, channel), RecentRecords()).add(
-                image_ids, chosen
-            )
+            recent = self._recent.get((key, channel))
+            if recent is None:
+                recent = self._recent[(key, channel)] = RecentRecords()
+            recent.add(image_ids, chosen)
             self._writer.append(key, channel, image_ids, chosen)
 
     def _finished(self, ready: FrameReady, *, stored: bool) -> None:
