@@ -33,7 +33,7 @@ from eigerwatch.series.instructions import (
     Refused,
 )
 from eigerwatch.series.ledger import ChannelLedger
-from eigerwatch.series.remembered import Remembered
+from eigerwatch.series.remembered import Remembered, RememberedChannel
 from eigerwatch.series.state import Series
 from eigerwatch.series.tracker import SeriesTracker
 
@@ -269,13 +269,96 @@ def test_a_good_copy_replaces_a_rejected_frame() -> None:
     assert (ledger.stored, ledger.rejected) == (1, 0)
 
 
-def test_a_bad_frame_without_channels_is_rejected_in_all_of_them() -> None:
+def test_a_bad_frame_without_channels_counts_in_those_that_are_seen() -> None:
+    """Catalogue row 27: an announced channel need not be active."""
     bench = Bench()
     channels = ("threshold_1", "threshold_2")
-    bench.feed(
-        start(channels=channels), BadFrame(1, 3, RejectReason.MESSAGE, "no data")
-    )
+    bad = BadFrame(1, 0, RejectReason.MESSAGE, "no data")
+    bench.feed(start(n=2, channels=channels), bad)
+    assert bench.of(FrameRejected) == []
+    bench.feed(frame(1, channels=channels[:1]))
+    assert list(bench.series.channels) == ["threshold_1"]
+    assert bench.series.ledger("threshold_1").rejected == 1
+    bench.feed(SeriesEnd(1))
+    assert bench.series.state is SourceState.FINISHED
+
+
+def test_bad_frames_alone_count_in_the_announced_channels() -> None:
+    bench = Bench()
+    channels = ("threshold_1", "threshold_2")
+    bad = BadFrame(1, 0, RejectReason.MESSAGE, "no data")
+    bench.feed(start(n=2, channels=channels), bad, SeriesEnd(1))
+    bench.wait(SETTLE_S + 0.2)
     assert [bench.series.ledger(c).rejected for c in channels] == [1, 1]
+
+
+def test_bad_frames_cannot_make_channels_without_end() -> None:
+    bench = Bench()
+    for n in range(100):
+        name = f"threshold_{n}"
+        bench.feed(BadFrame(1, n, RejectReason.MESSAGE, "bad", channels=(name,)))
+    assert len(bench.series.channels) == 8
+
+
+def test_a_wild_frame_number_needs_confirmation() -> None:
+    bench = Bench()
+    bench.tracker._max_frames = 2**26
+    bench.feed(start(), frame(0), frame(60_000_000), frame(1))
+    assert (bench.series.highest, bench.series.refused) == (1, 1)
+    bench.feed(frame(5_000_000), frame(5_000_001))
+    assert (bench.series.highest, bench.series.refused) == (5_000_001, 2)
+
+
+def test_a_silent_series_does_not_adopt_the_next_ones_header() -> None:
+    bench = Bench()
+    bench.feed(*(frame(i) for i in range(3)))
+    old = bench.series
+    bench.wait(60)
+    bench.feed(start(), *(frame(i) for i in range(3)))
+    assert bench.series is not old
+    assert old.start is None
+    assert [s.ledger("image").stored for s in (old, bench.series)] == [3, 3]
+    assert bench.series.ledger("image").duplicates == 0
+
+
+def test_frames_after_a_long_silence_are_another_series() -> None:
+    bench = Bench()
+    bench.feed(start(), *(frame(i) for i in range(3)))
+    old = bench.series
+    bench.wait(3600)
+    bench.feed(*(frame(i) for i in range(3)))
+    assert bench.series is not old
+    assert bench.series.ledger("image").stored == 3
+
+
+def test_a_dropped_series_is_not_opened_over_itself() -> None:
+    bench = Bench(max_open=8)
+    names = [f"ULID{i}" for i in range(12)]
+    for name in names:
+        bench.feed(start(series_unique_id=name), frame(0, series_unique_id=name))
+    bench.feed(frame(1, series_unique_id=names[0]))
+    keys = [o.series.key for o in bench.of(Opened)]
+    assert len(set(keys)) == len(keys) == 13
+
+
+def test_a_series_with_frames_on_the_way_is_not_dropped() -> None:
+    bench = Bench(reducing=False, max_open=8)
+    for series_id in range(20):
+        bench.feed(start(series_id, header={"n": series_id}), frame(0, series_id))
+    assert len(bench.tracker._finder.registry) == 20
+    for ready in bench.of(FrameReady):
+        bench.finish(ready)
+    bench.feed(start(99, header={"n": 99}))
+    assert len(bench.tracker._finder.registry) == 8
+
+
+def test_absurd_times_fit_into_a_record() -> None:
+    bench = Bench()
+    slow = SeriesStart(1, frame_time_s=1e9)
+    bench.feed(slow, frame(100_000), frame(100_001, real_ns=2**70))
+    for ready in bench.of(FrameReady):
+        assert 0 <= ready.start_ns < 2**63
+        assert 0 <= ready.real_ns < 2**63
 
 
 def test_waiting_for_a_trigger_is_no_stall() -> None:
@@ -328,11 +411,11 @@ def test_at_most_eight_channels() -> None:
 
 
 def test_memory_is_bounded_in_series() -> None:
-    bench = Bench(max_open=4)
+    bench = Bench(max_open=8)
     for series_id in range(20):
         bench.feed(start(series_id, header={"n": series_id}), frame(0, series_id))
-    assert len(bench.tracker._registry) <= 4
-    assert len(bench.of(Closed)) == 16
+    assert len(bench.tracker._finder.registry) == 8
+    assert len(bench.of(Closed)) == 12
 
 
 def test_unique_ids_tell_series_of_one_number_apart() -> None:
@@ -408,10 +491,8 @@ def test_a_series_is_taken_up_again_after_a_restart() -> None:
             start=start(n=6),
             state=SourceState.COLLECTING,
             end_seen=False,
-            highest=3,
             opened_ms=5,
-            time_origin_ns=None,
-            channels={"image": (b"\1\0\1\0", [1], 1)},
+            channels={"image": RememberedChannel(b"\1\0\1\0", (1,), 1, late=7)},
         ),
         bench.now,
     )
@@ -420,6 +501,7 @@ def test_a_series_is_taken_up_again_after_a_restart() -> None:
     bench.feed(frame(4), frame(2), frame(5), SeriesEnd(1))
     ledger = series.ledger("image")
     assert (ledger.stored, ledger.rejected, ledger.duplicates) == (4, 1, 1)
+    assert ledger.late == 7
     bench.wait(SETTLE_S + 0.2)
     assert ledger.missing == 1
     assert series.state is SourceState.FINISHED

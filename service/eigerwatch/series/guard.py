@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eigerwatch.model import Message, SeriesStart, SourceKind
+from eigerwatch.model import Message, SeriesEnd, SeriesStart, SourceKind
+
+_MOST_REMEMBERED = 1000
 
 
 class ReplayGuard:
@@ -16,7 +18,7 @@ class ReplayGuard:
     """
 
     def __init__(self) -> None:
-        self._replays: set[int | str] = set()
+        self._replays: dict[int | str, None] = {}
 
     def refuses(self, source: SourceKind, message: Message) -> bool:
         """Tell whether a message belongs to a series that is marked as recorded."""
@@ -25,10 +27,15 @@ class ReplayGuard:
         name = message.series_unique_id or message.series_id
         if isinstance(message, SeriesStart):
             if _says_replay(message.user_data):
-                self._replays.add(name)
+                while len(self._replays) >= _MOST_REMEMBERED:
+                    del self._replays[next(iter(self._replays))]
+                self._replays[name] = None
             else:
-                self._replays.discard(name)
-        return name in self._replays
+                self._replays.pop(name, None)
+        refused = name in self._replays
+        if isinstance(message, SeriesEnd):
+            self._replays.pop(name, None)
+        return refused
 
 
 def _says_replay(user_data: Any) -> bool:

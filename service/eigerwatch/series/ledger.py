@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 UNSEEN, ACCEPTED, STORED, REJECTED = range(4)
@@ -98,7 +99,7 @@ class ChannelLedger:
         self.settled_below = max(self.settled_below, limit)
         return runs
 
-    def restore(self, ok: bytes, rejected: list[int], settled_below: int) -> None:
+    def restore(self, ok: bytes, rejected: Iterable[int], settled_below: int) -> None:
         """Take over what an earlier process had stored."""
         self._status = bytearray(ok).replace(b"\1", bytes([STORED]))
         self.stored = self._status.count(STORED)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from eigerwatch.series.state import Series
 
+_MOST_DROPPED = 10_000
+"""Keys of dropped series remembered, so that none is opened a second time."""
+
 
 class SeriesRegistry:
     """Holds a bounded number of series; of equal names the newest one counts."""
@@ -13,10 +16,12 @@ class SeriesRegistry:
         self._by_key: dict[str, Series] = {}
         self._newest_of_id: dict[int, Series] = {}
         self._by_unique_id: dict[str, Series] = {}
+        self._dropped: dict[str, None] = {}
         self.newest: Series | None = None
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._by_key
+    def knows(self, key: str) -> bool:
+        """Tell whether a series of that key is here, or was and has been dropped."""
+        return key in self._by_key or key in self._dropped
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -41,17 +46,23 @@ class SeriesRegistry:
         self.newest = series
 
     def make_room(self) -> list[Series]:
-        """Drop series until one more fits, closed ones first; return the dropped."""
+        """Drop series until one more fits, closed ones first; return the dropped.
+
+        Series whose frames are being reduced stay, even if there are too many.
+        """
         dropped = []
         while len(self._by_key) >= self._capacity:
-            oldest = next(
-                (s for s in self._by_key.values() if not s.is_open),
-                next(iter(self._by_key.values())),
-            )
+            idle = [s for s in self._by_key.values() if not s.busy]
+            oldest = next((s for s in idle if not s.is_open), next(iter(idle), None))
+            if oldest is None:
+                break
             del self._by_key[oldest.key]
             if self._newest_of_id.get(oldest.series_id) is oldest:
                 del self._newest_of_id[oldest.series_id]
             if oldest.series_unique_id is not None:
                 self._by_unique_id.pop(oldest.series_unique_id, None)
+            self._dropped[oldest.key] = None
+            if len(self._dropped) > _MOST_DROPPED:
+                del self._dropped[next(iter(self._dropped))]
             dropped.append(oldest)
         return dropped

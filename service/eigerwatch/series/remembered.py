@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from eigerwatch.model import SeriesStart, SourceState
 from eigerwatch.series.state import SettingsVersion
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedChannel:
+    """One channel's ledger as it was stored."""
+
+    ok: bytes
+    """One byte per frame: 1 stored, 0 not."""
+    rejected: tuple[int, ...] = ()
+    """image_ids of rejected frames."""
+    settled_below: int = 0
+    late: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +28,12 @@ class Remembered:
 
     key: str
     series_id: int
-    series_unique_id: str | None
-    start: SeriesStart | None
-    state: SourceState
-    end_seen: bool
-    highest: int
-    opened_ms: int
-    time_origin_ns: int | None
-    channels: dict[str, tuple[bytes, list[int], int]]
-    """Per channel: the ``ok`` string, rejected image_ids, settled_below."""
+    series_unique_id: str | None = None
+    start: SeriesStart | None = None
+    state: SourceState = SourceState.COLLECTING
+    end_seen: bool = False
+    opened_ms: int = 0
+    time_origin_ns: int | None = None
+    refused: int = 0
+    channels: dict[str, RememberedChannel] = field(default_factory=dict)
     settings: tuple[SettingsVersion, ...] = ()

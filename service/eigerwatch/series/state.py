@@ -10,6 +10,7 @@ import numpy as np
 from eigerwatch.config import FilterSettings
 from eigerwatch.model import (
     DEFAULT_CHANNEL,
+    BadFrame,
     PixelFilter,
     SeriesStart,
     SourceKind,
@@ -32,6 +33,8 @@ MAX_CHANNELS = 8
 
 _FARTHEST_START_NS = 400 * 86_400 * 10**9
 """A frame that claims to start later than this into its series is mistaken [ns]."""
+
+_LARGEST_NS = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -71,9 +74,13 @@ class Series:
     settings: list[SettingsVersion] = field(default_factory=list)
     refused: int = 0
     """Frames refused because their number is beyond the site's limit."""
-    restart: SeriesStart | None = None
-    """A second START for the same number: the next frame tells what it was."""
-    _filters: dict[tuple[int, str], PixelFilter] = field(default_factory=dict)
+    second_start: SeriesStart | None = None
+    """A repeated START for the same number: the next frame tells what it was."""
+    unplaced: list[BadFrame] = field(default_factory=list)
+    """Bad frames that do not say their channels, while none is known."""
+    leap: int | None = None
+    """A frame number so far ahead that it needs confirmation by the next one."""
+    _filters: dict[str, PixelFilter] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
@@ -107,11 +114,6 @@ class Series:
         """Whether frames are being reduced."""
         return any(c.accepted for c in self.channels.values())
 
-    @property
-    def has_holes(self) -> bool:
-        """Whether any frame up to the highest is awaited."""
-        return any(c.outstanding(self.highest) for c in self.channels.values())
-
     def ledger(self, channel: str) -> ChannelLedger:
         """Return a channel's ledger, made when first asked for."""
         try:
@@ -119,6 +121,15 @@ class Series:
         except KeyError:
             ledger = self.channels[channel] = ChannelLedger()
             return ledger
+
+    def adopt(self, start: SeriesStart) -> None:
+        """Take a header that came after the first frames; filters start anew."""
+        self.start = start
+        self._filters.clear()
+
+    def takes(self, channel: str) -> bool:
+        """Tell whether a channel is known or may be added."""
+        return channel in self.channels or len(self.channels) < MAX_CHANNELS
 
     def channel_names(self) -> tuple[str, ...]:
         """Return the channels seen, else those announced, else v1's single one."""
@@ -129,8 +140,7 @@ class Series:
 
     def pixel_filter(self, dtype: np.dtype[Any], image_id: int) -> PixelFilter:
         """Return the filter for an image, starting a settings version if needed."""
-        version_key = (id(self.start), dtype.str)
-        known = self._filters.get(version_key)
+        known = self._filters.get(dtype.str)
         if known is not None:
             return known
         low, chosen = self.filter_settings.low, self.filter_settings.high
@@ -152,7 +162,7 @@ class Series:
             self.settings.append(
                 SettingsVersion(number, low, high, origin, dtype.name, image_id)
             )
-        made = self._filters[version_key] = PixelFilter(low, high, number)
+        made = self._filters[dtype.str] = PixelFilter(low, high, number)
         return made
 
     def start_time(self, image_id: int, start_ns: int | None) -> tuple[int, bool, bool]:
@@ -167,7 +177,7 @@ class Series:
         implausible : bool
             The header's time is impossible, so it was computed.
         """
-        nominal = round(image_id * (self.frame_time_s or 0.0) * 1e9)
+        nominal = min(round(image_id * (self.frame_time_s or 0.0) * 1e9), _LARGEST_NS)
         if start_ns is None:
             return nominal, True, False
         if self.time_origin_ns is None:
