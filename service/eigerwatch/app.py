@@ -27,6 +27,7 @@ log = structlog.get_logger()
 Part = Literal["consumer", "web"]
 
 _RESTART_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
 _WATCH_S = 0.5
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -66,10 +67,12 @@ class WebProcess:
             (listener.fileno(),),
         )
         self._next_start = 0.0
+        self._pause_s = _RESTART_PAUSE_S
 
     def start(self) -> None:
         """Start the process."""
         self._child.start()
+        self._next_start = time.monotonic() + self._pause_s
 
     def keep_running(self) -> None:
         """Start the process again if it has died; call now and then."""
@@ -77,8 +80,11 @@ class WebProcess:
         if code is None or time.monotonic() < self._next_start:
             return
         log.error("web process died, starting it again", exit_code=code)
-        self._next_start = time.monotonic() + _RESTART_PAUSE_S
-        self._child.start()
+        lived_long = time.monotonic() > self._next_start + _LONGEST_PAUSE_S
+        self._pause_s = (
+            _RESTART_PAUSE_S if lived_long else min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        )
+        self.start()
 
     def stop(self) -> None:
         """Stop the process."""
@@ -143,12 +149,25 @@ class Service:
             self._web.keep_running()
         return not self._ended.wait(timeout_s)
 
-    def stop(self) -> int:
-        """Stop both, the consumer first, and return the exit code."""
+    def stop(self) -> None:
+        """Stop both, the consumer first; whether or not they were started."""
         self._consumer.stop()
-        self._thread.join()
+        if self._thread.ident is None:
+            self._consumer.close()
+        else:
+            self._thread.join()
         if self._web is not None:
             self._web.stop()
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a stopped service.
+
+        Raises
+        ------
+        EigerwatchError
+            What ended the consumer, where it did not end as told.
+        """
         if self._problem is not None:
             raise self._problem
         return EXIT_FAILED if self._crashed else EXIT_OK
@@ -200,12 +219,14 @@ def run(settings: Settings, config: Path | None, only: Part | None) -> int:
             listener = stack.enter_context(closing(bind(settings.web)))
         store_url = stack.enter_context(running_store(settings))
         service = Service(settings, store_url, listener, config)
+        stack.callback(service.stop)
         if listener is not None:
             log.info("page", address=url_of(listener))
         service.start()
         while service.poll(_WATCH_S) and not stop:
             pass
-        return service.stop()
+        service.stop()
+        return service.exit_code
 
 
 def run_web(settings: Settings, listener: socket.socket) -> int:

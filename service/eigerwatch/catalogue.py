@@ -12,8 +12,10 @@ import numpy as np
 
 from eigerwatch.model import FRAME_RECORD, SeriesStart, SourceKind, SourceState
 from eigerwatch.series.ledger import ChannelLedger
-from eigerwatch.series.remembered import Remembered
+from eigerwatch.series.remembered import Remembered, RememberedChannel
 from eigerwatch.series.state import Series, SettingsVersion
+from eigerwatch.store.info import SeriesInfo
+from eigerwatch.store.read import Reader
 
 Meta = dict[str, str | int | float]
 
@@ -75,6 +77,7 @@ def header_meta(series: Series) -> Meta:
         "serial": start.serial or "",
         "header": _json(start.header),
         "user_data": _json(start.user_data),
+        "announced_channels": _json(start.channels),
     }
     optional: dict[str, Any] = {
         "number_of_images": start.number_of_images,
@@ -139,11 +142,6 @@ def ledger_counts(ledger: ChannelLedger, highest: int) -> dict[str, int]:
     }
 
 
-def settled_below(meta: Mapping[str, str], channel: str) -> int:
-    """Return below which image_id every frame of a stored channel was settled."""
-    return int(json.loads(meta.get(f"ledger:{channel}", "{}")).get("settled_below", 0))
-
-
 def _number(meta: Mapping[str, str], name: str, kind: type[Any]) -> Any:
     try:
         return kind(meta[name])
@@ -151,54 +149,65 @@ def _number(meta: Mapping[str, str], name: str, kind: type[Any]) -> Any:
         return None
 
 
-def remembered(
-    key: str, meta: Mapping[str, str], channels: dict[str, tuple[bytes, list[int], int]]
-) -> Remembered:
+def remembered(info: SeriesInfo, reader: Reader) -> Remembered:
     """Return a stored series in the form in which the tracker takes it up again.
 
     Raises
     ------
-    ValueError
+    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError
         The stored fields are not ours.
+    StoreError
+        Redis is away, or the series has expired meanwhile.
     """
-    state = SourceState(meta["state"])
-    series_id = int(meta["series_id"])
-    unique_id = meta.get("series_unique_id") or None
-    start = None
-    if meta.get("header_missing") == "0":
-        shape = json.loads(meta.get("shape", "null"))
-        dtype = meta.get("dtype")
-        start = SeriesStart(
-            series_id=series_id,
-            series_unique_id=unique_id,
-            channels=tuple(json.loads(meta.get("channels", "[]"))),
-            shape=(int(shape[0]), int(shape[1])) if shape else None,
-            dtype=np.dtype(dtype) if dtype else None,
-            number_of_images=_number(meta, "number_of_images", int),
-            frame_time_s=_number(meta, "frame_time_s", float),
-            count_time_s=_number(meta, "count_time_s", float),
-            detector=meta.get("detector") or None,
-            serial=meta.get("serial") or None,
-            saturation_value=_number(meta, "saturation_value", int),
-            countrate_cutoff=_number(meta, "countrate_cutoff", int),
-            header_detail=meta.get("header_detail") or None,
-            header=json.loads(meta.get("header", "{}")),
-            user_data=json.loads(meta.get("user_data", "null")),
-            stream=meta.get("stream", ""),
+    meta = info.meta
+    channels = {
+        channel: RememberedChannel(
+            ok=reader.stored(info.key, channel).tobytes(),
+            rejected=tuple(reader.rejected(info.key, channel)),
+            settled_below=ledger.settled_below,
+            late=ledger.late,
+            duplicates=ledger.duplicates,
+            conflicts=ledger.conflicts,
         )
+        for channel, ledger in info.ledgers.items()
+        if ledger.highest >= 0
+    }
     return Remembered(
-        key=key,
-        series_id=series_id,
-        series_unique_id=unique_id,
-        start=start,
-        state=state,
+        key=info.key,
+        series_id=int(meta["series_id"]),
+        series_unique_id=meta.get("series_unique_id") or None,
+        start=_start_of(meta) if meta.get("header_missing") == "0" else None,
+        state=SourceState(meta["state"]),
         end_seen=meta.get("end_seen") == "1",
-        highest=max((len(ok) for ok, _, _ in channels.values()), default=0) - 1,
         opened_ms=_number(meta, "started_ms", int) or 0,
         time_origin_ns=_number(meta, "time_origin_ns", int),
+        refused=_number(meta, "refused", int) or 0,
         channels=channels,
         settings=tuple(
             SettingsVersion(**version)
             for version in json.loads(meta.get("settings", "[]"))
         ),
+    )
+
+
+def _start_of(meta: Mapping[str, str]) -> SeriesStart:
+    shape = json.loads(meta.get("shape", "null"))
+    dtype = meta.get("dtype")
+    return SeriesStart(
+        series_id=int(meta["series_id"]),
+        series_unique_id=meta.get("series_unique_id") or None,
+        channels=tuple(json.loads(meta.get("announced_channels", "[]"))),
+        shape=(int(shape[0]), int(shape[1])) if shape else None,
+        dtype=np.dtype(dtype) if dtype else None,
+        number_of_images=_number(meta, "number_of_images", int),
+        frame_time_s=_number(meta, "frame_time_s", float),
+        count_time_s=_number(meta, "count_time_s", float),
+        detector=meta.get("detector") or None,
+        serial=meta.get("serial") or None,
+        saturation_value=_number(meta, "saturation_value", int),
+        countrate_cutoff=_number(meta, "countrate_cutoff", int),
+        header_detail=meta.get("header_detail") or None,
+        header=json.loads(meta.get("header", "{}")),
+        user_data=json.loads(meta.get("user_data", "null")),
+        stream=meta.get("stream", ""),
     )

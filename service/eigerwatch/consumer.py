@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ import structlog
 
 from eigerwatch import catalogue
 from eigerwatch.config import Settings
-from eigerwatch.errors import LeaseError, StoreError
+from eigerwatch.errors import LeaseError, StoreError, UnknownSeriesError
 from eigerwatch.model import SourceKind
 from eigerwatch.pipeline import Pipeline
 from eigerwatch.receive import Receiver
@@ -30,8 +31,20 @@ log = structlog.get_logger()
 _LEASE_WAIT_S = 6.0
 _DRAIN_S = 4.0
 _WRITE_OUT_S = 5.0
-_REMEMBERED_SERIES = 16
+_SPOOL_WAIT_S = 60.0
+_SPOOL_POLL_S = 0.1
+_REMEMBERED_SERIES = 32
 """How many of the newest stored series are taken up again at start."""
+
+_FOREIGN_CONTENT = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+)
+"""What reading meta fields that are not ours may raise."""
 
 
 class Consumer:
@@ -62,15 +75,18 @@ class Consumer:
             log.warning("no compiled kernel, much slower", problem=kernel_problem())
         self._lost: LeaseError | None = None
         self._stop = threading.Event()
-        self._lease = Lease(self._client)
-        self._lease.acquire(_LEASE_WAIT_S)
-        try:
-            self._build(settings, store_url)
-        except BaseException:
-            self._release()
-            raise
+        self._upkeep: Upkeep | None = None
+        self._closed = False
+        with ExitStack() as stack:
+            self._lease = Lease(self._client)
+            self._lease.acquire(_LEASE_WAIT_S)
+            stack.callback(self._release)
+            stack.callback(self._stop_upkeep)
+            self._build(settings, store_url, stack)
+            self._closing = stack.pop_all()
 
-    def _build(self, settings: Settings, store_url: str) -> None:
+    def _build(self, settings: Settings, store_url: str, stack: ExitStack) -> None:
+        """Make every part; `stack` stops them in the opposite order."""
         endpoints = {SourceKind(settings.stream.source): settings.stream.endpoint}
         if settings.replay.enabled:
             endpoints[SourceKind.REPLAY] = settings.replay.endpoint
@@ -80,15 +96,20 @@ class Consumer:
             )
             for kind in endpoints
         }
-        self._take_up(trackers, Reader(self._client))
+        self._writer = Writer(store_url, settings.store)
+        stack.callback(self._write_out)
+        self._replay_spool()
+        reader = Reader(self._client, max_frames=settings.store.max_frames)
+        self._take_up(trackers, reader)
+        self._reducer = Reducer(settings.reduce)
+        stack.callback(self._reducer.close)
         self._receiver = Receiver(
             endpoints,
             settings.stream.receive_hwm,
             settings.stream.max_message_mb * 10**6,
             settings.stream.tee,
         )
-        self._reducer = Reducer(settings.reduce)
-        self._writer = Writer(store_url, settings.store)
+        stack.callback(self._receiver.close)
         self._pipeline = Pipeline(
             self._receiver,
             {
@@ -117,6 +138,18 @@ class Consumer:
             threads=self._reducer.threads,
         )
 
+    def _replay_spool(self) -> None:
+        """Let the writer store what an earlier process could not.
+
+        Before anything is taken up from the store: what waits in the spool belongs
+        to it.
+        """
+        self._writer.start()
+        deadline = time.monotonic() + _SPOOL_WAIT_S
+        while self._writer.status().spooled_bytes and time.monotonic() < deadline:
+            self._lease.beat({"replaying_spool": asdict(self._writer.status())})
+            time.sleep(_SPOOL_POLL_S)
+
     def _take_up(
         self, trackers: dict[SourceKind, SeriesTracker], reader: Reader
     ) -> None:
@@ -124,21 +157,12 @@ class Consumer:
         for info in reversed(reader.series(limit=_REMEMBERED_SERIES)):
             try:
                 tracker = trackers.get(SourceKind(info.source))
-                if tracker is None or info.archived:
-                    continue
-                states = {
-                    channel: (
-                        reader.stored(info.key, channel).tobytes(),
-                        list(reader.rejected(info.key, channel)),
-                        catalogue.settled_below(info.meta, channel),
-                    )
-                    for channel in info.ledgers
-                }
-                remembered = catalogue.remembered(info.key, info.meta, states)
-                tracker.restore(remembered, time.monotonic())
-            except (ValueError, KeyError, TypeError) as exc:
+                if tracker is not None and not info.archived:
+                    remembered = catalogue.remembered(info, reader)
+                    tracker.restore(remembered, time.monotonic())
+            except (*_FOREIGN_CONTENT, UnknownSeriesError) as exc:
                 log.warning(
-                    "stored series not taken up", series=info.key, problem=str(exc)
+                    "stored series not taken up", series=info.key, problem=repr(exc)
                 )
 
     def _lease_lost(self, problem: LeaseError) -> None:
@@ -150,14 +174,27 @@ class Consumer:
         return {**self._pipeline.status(), "writer": asdict(self._writer.status())}
 
     def _release(self) -> None:
+        if self._lost is not None:
+            return
         try:
             self._lease.release()
         except StoreError as exc:
             log.warning("lease left to expire", problem=str(exc))
 
+    def _stop_upkeep(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.stop()
+
     def stop(self) -> None:
         """End `run` soon; safe from signal handlers and threads."""
         self._stop.set()
+
+    def _write_out(self) -> None:
+        if not self._writer.stop(_WRITE_OUT_S):
+            log.warning(
+                "records not in the store yet wait in the spool for the next start",
+                **asdict(self._writer.status()),
+            )
 
     def run(self) -> None:
         """Move frames until `stop` is called, then store what has come.
@@ -167,7 +204,7 @@ class Consumer:
         LeaseError
             Another process has taken the stream over.
         """
-        self._writer.start()
+        assert self._upkeep is not None
         self._upkeep.start()
         try:
             while not self._stop.is_set():
@@ -178,16 +215,13 @@ class Consumer:
             raise self._lost
 
     def close(self) -> None:
-        """Stop in order: reading, reducing, writing, then the lease."""
-        self._pipeline.drain(_DRAIN_S)
-        self._receiver.close()
-        self._reducer.close()
-        if not self._writer.stop(_WRITE_OUT_S):
-            log.warning(
-                "records not in the store yet wait in the spool for the next start",
-                **asdict(self._writer.status()),
-            )
-        self._upkeep.stop()
-        if self._lost is None:
-            self._release()
-        log.info("consumer stopped", frames=self._pipeline.frames)
+        """Stop in order: reading, reducing, writing, then the lease.
+
+        Each step is taken whatever became of the one before.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with self._closing:
+            self._pipeline.drain(_DRAIN_S)
+        log.info("consumer stopped", images_reduced=self._pipeline.images_reduced)

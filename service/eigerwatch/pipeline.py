@@ -17,6 +17,7 @@ from eigerwatch import catalogue
 from eigerwatch.errors import DecodeError
 from eigerwatch.model import (
     FRAME_RECORD,
+    REASON_SHIFT,
     EventKind,
     FrameFlag,
     Message,
@@ -37,7 +38,7 @@ from eigerwatch.series.instructions import (
     Refused,
     StateChanged,
 )
-from eigerwatch.series.ledger import ACCEPTED
+from eigerwatch.series.ledger import ACCEPTED, REJECTED
 from eigerwatch.series.state import Series
 from eigerwatch.series.tracker import SeriesTracker
 from eigerwatch.simplon.decoder import Decoder
@@ -111,7 +112,7 @@ class Pipeline:
         self._next_watch = 0.0
         self.reading_stopped = False
         self.rejected_messages: Counter[str] = Counter()
-        self.frames = 0
+        self.images_reduced = 0
         for series in self._open_series():  # left by an earlier process
             meta = catalogue.state_meta(series)
             writer.open_series(series.key, meta, series.opened_ms)
@@ -127,6 +128,8 @@ class Pipeline:
                 received_ns = time.time_ns()
                 for message in self._decoders[source].feed(parts):
                     self._track(source, message, received_ns)
+                if self._pending_bytes >= self._max_pending_bytes:
+                    break
             if 0 < n_messages < BURST:
                 time.sleep(_GATHER_S)
         else:
@@ -190,7 +193,7 @@ class Pipeline:
             self._in_flight -= 1
             self._pending_bytes -= sum(job.nbytes for job in batch)
             self._finish(batch, future.result(), touched)
-        self._repeats = [r for r in self._repeats if not self._compare(*r)]
+        self._repeats = [r for r in self._repeats if not self._compared(*r)]
         for series, channel in touched.values():
             self._write_ledger(series, channel)
 
@@ -220,11 +223,13 @@ class Pipeline:
                     self._repeats.append((ready, records[index]))
             elif error is not None:
                 self._finished(ready, stored=False)
-                self._reject(ready.series, ready.channel, ready.image_id, error)
+                self._reject(
+                    ready.series, ready.channel, ready.image_id, error, job.received_ns
+                )
             else:
                 self._finished(ready, stored=True)
                 groups.setdefault(place, []).append(index)
-        self.frames += len(batch)
+        self.images_reduced += len(batch)
         for (key, channel), indices in groups.items():
             image_ids = np.array([batch[i].ready.image_id for i in indices], np.int64)
             chosen = records if len(indices) == len(batch) else records[indices]
@@ -239,36 +244,55 @@ class Pipeline:
             ready.series, ready.channel, ready.image_id, stored=stored
         )
 
-    def _compare(self, ready: FrameReady, record: np.void) -> bool:
-        """Keep the first of two copies of a frame; flag it where they differ.
+    def _compared(self, ready: FrameReady, record: np.void) -> bool:
+        """Keep the first good one of two copies of a frame; flag a difference.
 
         Returns
         -------
         bool
             False while the first copy is still being reduced.
         """
-        ledger = ready.series.ledger(ready.channel)
-        if ledger.status(ready.image_id) == ACCEPTED:
+        series, channel, image_id = ready.series, ready.channel, ready.image_id
+        ledger = series.ledger(channel)
+        status = ledger.status(image_id)
+        if status == ACCEPTED:
             return False
-        recent = self._recent.get((ready.series.key, ready.channel))
-        first = recent.get(ready.image_id) if recent else None
-        if first is not None and not same_counts(first, record):
-            ledger.conflicts += 1
-            marked = np.array([first], FRAME_RECORD)
-            marked["flags"] |= np.uint16(FrameFlag.CONFLICT)
+        if status == REJECTED:
+            ledger.accept(image_id)
+            self._finished(ready, stored=True)
             self._writer.append(
-                ready.series.key, ready.channel, np.array([ready.image_id]), marked
+                key=series.key, channel=channel, **_one(image_id, record)
             )
-            self._write_ledger(ready.series, ready.channel)
+        else:
+            recent = self._recent.get((series.key, channel))
+            first = recent.get(image_id) if recent else None
+            if first is None or same_counts(first, record):
+                return True
+            ledger.conflicts += 1
+            first["flags"] |= np.uint16(FrameFlag.CONFLICT)
+            self._writer.append(
+                key=series.key, channel=channel, **_one(image_id, first)
+            )
+        self._write_ledger(series, channel)
         return True
 
     def _reject(
-        self, series: Series, channel: str, image_id: int, error: Rejection
+        self,
+        series: Series,
+        channel: str,
+        image_id: int,
+        error: Rejection,
+        received_ns: int,
     ) -> None:
+        record = np.zeros((), FRAME_RECORD)
+        record["received_ns"] = received_ns
+        record["flags"] = FrameFlag.REJECTED | error.reason << REASON_SHIFT
         reason = f"{error.reason.name.lower()}: {error.detail}"
-        self._writer.reject(series.key, channel, image_id, reason)
+        self._writer.reject(series.key, channel, image_id, reason, record)
 
     def _write_ledger(self, series: Series, channel: str) -> None:
+        if series.highest < 0:
+            return
         # Every channel's string reaches the series' highest frame, so that the
         # counts of any channel add up to highest + 1.
         self._writer.extend(series.key, channel, series.highest)
@@ -295,7 +319,8 @@ class Pipeline:
             case HeaderAdopted(series):
                 self._writer.update_series(series.key, catalogue.header_meta(series))
             case FrameRejected(series, channel, image_id, reason, detail):
-                self._reject(series, channel, image_id, Rejection(reason, detail))
+                error = Rejection(reason, detail)
+                self._reject(series, channel, image_id, error, time.time_ns())
                 self._write_ledger(series, channel)
             case FramesMissing(series, channel, runs):
                 self._declare(series, channel, runs)
@@ -394,12 +419,18 @@ class Pipeline:
             "sources": sources,
             "kernel": kernel_name(),
             "threads": self._reducer.threads,
-            "frames": self.frames,
+            "images_reduced": self.images_reduced,
             "reading_stopped": self.reading_stopped,
             "pending_bytes": self._pending_bytes,
             "rejected_messages": dict(self.rejected_messages),
             "tee_dropped": self._receiver.tee_dropped,
         }
+
+
+def _one(image_id: int, record: np.void) -> dict[str, Any]:
+    """Return a single record in the form in which many are written."""
+    records = np.array([record], FRAME_RECORD)
+    return {"image_ids": np.array([image_id]), "records": records}
 
 
 def same_counts(first: np.void, second: np.void) -> bool:

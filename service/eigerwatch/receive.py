@@ -71,9 +71,11 @@ class Source:
         try:
             socket.connect(self.link.endpoint)
         except zmq.ZMQError as exc:
-            socket.close()
+            self._monitor.close(0)
+            socket.close(0)
             raise ConfigError(
-                f"{self.link.endpoint}: not an address ZeroMQ can connect to ({exc})"
+                f"{self.link.endpoint}: not an address ZeroMQ can connect to ({exc}); "
+                "write tcp://HOST:PORT or ipc://PATH"
             ) from exc
         self.socket = socket
         self._deaf = False
@@ -152,7 +154,7 @@ class Receiver:
                 )
             if tee is not None:
                 self._tee = self._bind_tee(tee, hwm)
-        except ConfigError:
+        except BaseException:
             self.close()
             raise
         self._poller = self._register()
@@ -219,4 +221,4 @@ class Receiver:
             source.close()
         if self._tee is not None:
             self._tee.close(0)
-        self._context.term()
+        self._context.destroy(0)

@@ -199,6 +199,9 @@ class Reducer:
         attempts: int,
     ) -> None:
         def done(future: Future[Reduced]) -> None:
+            if future.cancelled():
+                result.cancel()
+                return
             problem = future.exception()
             if problem is None:
                 result.set_result(future.result())
@@ -243,9 +246,9 @@ class Reducer:
             single.add_done_callback(one_done)
 
     def close(self) -> None:
-        """Finish what was submitted and stop the threads that we started."""
+        """Stop the threads that we started; what has not begun is cancelled."""
         if self._owned is not None:
-            self._owned.shutdown(wait=True)
+            self._owned.shutdown(wait=True, cancel_futures=True)
 
 
 def _lower_priority(nice: int) -> None:

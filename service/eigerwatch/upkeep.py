@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +16,14 @@ log = structlog.get_logger()
 
 _BEAT_S = 1.0
 _TIDY_S = 30.0
+_JOIN_S = 3.0
 
 
 class Upkeep:
-    """A thread that renews the lease each second and tidies the store now and then.
+    """Two threads: one renews the lease each second, one tidies the store.
 
-    Redis may freeze it; the data path never waits for it.
+    Redis may freeze them and archiving may take minutes; neither the data path nor
+    the lease ever waits for that.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ class Upkeep:
     open_keys
         Gives the keys of the series that must stay in Redis.
     lost
-        Called once if another process has taken the lease.
+        Called once when the lease is ours no longer, or can no longer be renewed.
     """
 
     def __init__(
@@ -52,39 +53,68 @@ class Upkeep:
         self._open_keys = open_keys
         self._lost = lost
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._threads = [
+            threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True)
+            for work in (self._beat, self._tidy)
+        ]
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Stop the thread; the lease is left to its owner to release."""
+        """Stop the threads; the lease is left to its owner to release."""
         self._stop.set()
-        self._thread.join(timeout=5.0)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout=_JOIN_S)
 
-    def _run(self) -> None:
-        next_tidy = time.monotonic() + _TIDY_S
-        in_trouble = False
-        while not self._stop.wait(_BEAT_S):
-            try:
-                self._lease.beat(self._status())
-                if time.monotonic() >= next_tidy:
-                    self._tidy()
-                    next_tidy = time.monotonic() + _TIDY_S
-            except LeaseError as exc:
-                self._lost(exc)
-                return
-            except StoreError as exc:
-                if not in_trouble:
-                    log.warning("store does not answer", problem=str(exc))
-                in_trouble = True
-            else:
-                in_trouble = False
+    def _beat(self) -> None:
+        problem = LeaseError("the lease could not be renewed any more")
+        try:
+            trouble = _Trouble("store does not answer")
+            while not self._stop.wait(_BEAT_S):
+                with trouble:
+                    self._lease.beat(self._status())
+        except LeaseError as exc:
+            problem = exc
+        finally:
+            # Without the lease another consumer may start: this one must end.
+            if not self._stop.is_set():
+                self._lost(problem)
 
     def _tidy(self) -> None:
-        report = self._janitor.run_once(self._open_keys())
-        if report.archived:
-            log.info("series archived to make room", series=report.archived)
-        if report.trouble:
-            log.warning("store is above its limit", problem=report.trouble)
+        trouble = _Trouble("store not tidied")
+        while not self._stop.wait(_TIDY_S):
+            with trouble:
+                report = self._janitor.run_once(self._open_keys())
+                if report.archived:
+                    log.info("series archived to make room", series=report.archived)
+                if report.trouble:
+                    log.warning("store is above its limit", problem=report.trouble)
+
+
+class _Trouble:
+    """Lets work go on without the store; says so once, not every time."""
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+        self._told = False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, _: object
+    ) -> bool:
+        if isinstance(problem, StoreError | OSError) and not isinstance(
+            problem, LeaseError
+        ):
+            if not self._told:
+                log.warning(self._event, problem=str(problem))
+            self._told = True
+            return True
+        if problem is None:
+            self._told = False
+        return False

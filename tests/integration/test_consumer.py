@@ -303,7 +303,7 @@ def test_frames_survive_a_server_that_is_killed(site: Site) -> None:
     site.settled(lambda info: info.ledgers["image"].stored == 10)
     site.server.kill()
     site.send(*(image1(frame=i) for i in range(10, 30)))
-    wait_until(lambda: site.status()["frames"] == 30, what="frames reduced")
+    wait_until(lambda: site.status()["images_reduced"] == 30, what="frames reduced")
     wait_until(lambda: site.status()["writer"]["last_error"], what="complaint")
     site.server.start()
     site.send(*(image1(frame=i) for i in range(30, 40)), end1())
@@ -319,7 +319,7 @@ def test_ingest_does_not_wait_for_a_frozen_server(site: Site) -> None:
     site.settled(lambda info: info.ledgers["image"].stored == 1)
     with site.server.frozen():
         site.send(*(image1(frame=i) for i in range(1, 30)), end1())
-        wait_until(lambda: site.status()["frames"] == 30, 3.0, "frames reduced")
+        wait_until(lambda: site.status()["images_reduced"] == 30, 3.0, "frames reduced")
     assert site.settled().ledgers["image"].stored == 30
 
 
