@@ -16,6 +16,7 @@ import typer
 from eigerwatch.config import Settings, load_settings, unknown_variables
 from eigerwatch.errors import EigerwatchError
 from eigerwatch.log import configure_logging, printable
+from eigerwatch.output import lasting_output
 
 # Before numpy is imported: OpenBLAS's threads spin while they wait for work, and took
 # a fifth of a core from the data path for the sake of one dot product per update.
@@ -151,7 +152,11 @@ def demo(
 def sum_command(
     masters: Annotated[
         list[Path] | None,
-        typer.Argument(help="Master files; default: the one the config names."),
+        typer.Argument(
+            metavar="MASTER",
+            help="Master files; may be left out where --config names one.",
+            show_default=False,
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -282,6 +287,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 ok, 1 a check failed, 2 usage or configuration, 3 partial.
     """
+    with lasting_output() as problems:
+        code = _run(argv)
+    for problem in problems:
+        _complain(f"eigerwatch: standard output: {problem.strerror}")
+    return code or (EXIT_PARTIAL if problems else 0)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         app(args=None if argv is None else list(argv), prog_name="eigerwatch")
     except SystemExit as exc:
@@ -291,8 +304,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of our stdout left, as `| head` does.
-        sys.stderr.close()
-        return 0
     return 0

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     ValidationError,
     field_validator,
 )
@@ -21,6 +21,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from eigerwatch.errors import ConfigError
@@ -28,6 +29,21 @@ from eigerwatch.errors import ConfigError
 ENV_PREFIX = "EIGERWATCH_"
 KERNEL_VARIANT_VARIABLE = "EIGERWATCH_KERNEL_VARIANT"
 """Read by the compiled kernel itself, so no settings key."""
+
+
+MAX_COUNT = 2**32 - 1
+"""Largest value a pixel can hold."""
+
+
+def _expand(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as exc:
+        raise ValueError("~ stands for nobody's folder: write the whole path") from exc
+
+
+HomePath = Annotated[Path, AfterValidator(_expand)]
+"""A path in which ``~`` is the home folder."""
 
 
 class _Section(BaseModel):
@@ -52,14 +68,14 @@ class StreamSettings(_Section):
     """ZeroMQ address of the DCU's stream socket (v2: port 31001, v1: port 9999)."""
     source: Literal["live", "sim"] = "live"
     """What series from this endpoint are called; the demo says ``sim``."""
-    receive_hwm: PositiveInt = 64
+    receive_hwm: int = Field(default=64, ge=1, le=100_000)
     """Messages ZeroMQ holds before the sender must wait."""
     tee: str | None = None
     """Address to bind for an untouched copy of the stream, e.g.
     ``tcp://127.0.0.1:31002``; unset: none."""
-    max_message_mb: PositiveInt = 512
+    max_message_mb: int = Field(default=512, ge=1, le=4096)
     """Largest message accepted [MB]; a larger one makes ZeroMQ drop the link."""
-    max_pixels: PositiveInt = 64_000_000
+    max_pixels: int = Field(default=64_000_000, ge=1, le=2**30)
     """Largest image accepted [pixels]; bounds every decompression."""
 
     _endpoint = field_validator("endpoint")(_check_endpoint)
@@ -72,7 +88,7 @@ class ReplaySettings(_Section):
     """Connect to `endpoint` as well."""
     endpoint: str = "tcp://127.0.0.1:31003"
     """ZeroMQ address where the simulator binds to replay."""
-    roots: tuple[Path, ...] = ()
+    roots: tuple[HomePath, ...] = ()
     """Folders that links inside a master file may point into, besides its own."""
 
     _endpoint = field_validator("endpoint")(_check_endpoint)
@@ -81,7 +97,7 @@ class ReplaySettings(_Section):
 class FilterSettings(_Section):
     """Which pixel values count, both limits inclusive."""
 
-    low: NonNegativeInt = 0
+    low: int = Field(default=0, ge=0, le=MAX_COUNT)
     """Smallest value that counts [counts]."""
     high: Literal["auto"] | NonNegativeInt = "auto"
     """Largest value that counts [counts]; ``auto``: the detector's own limit."""
@@ -89,6 +105,8 @@ class FilterSettings(_Section):
     @field_validator("high")
     @classmethod
     def _not_below_low(cls, value: Any, info: Any) -> Any:
+        if isinstance(value, int) and value > MAX_COUNT:
+            raise ValueError(f"not above {MAX_COUNT}, or auto")
         low = info.data.get("low")
         if isinstance(value, int) and low is not None and value < low:
             raise ValueError(f"not below filter.low, which is {low}")
@@ -98,24 +116,24 @@ class FilterSettings(_Section):
 class SeriesSettings(_Section):
     """When a series counts as complete."""
 
-    settle_s: PositiveFloat = 2.0
+    settle_s: float = Field(default=2.0, gt=0, le=86_400)
     """How long a hole may stay open before its frames are declared missing [s]."""
-    stall_min_s: PositiveFloat = 2.0
+    stall_min_s: float = Field(default=2.0, gt=0, le=86_400)
     """Shortest silence that counts as stalled [s]; at least 20 frame times."""
-    max_open: PositiveInt = 64
+    max_open: int = Field(default=64, ge=8, le=4096)
     """Series kept in memory at once."""
 
 
 class ReduceSettings(_Section):
     """How frames are reduced."""
 
-    threads: NonNegativeInt = 0
+    threads: int = Field(default=0, ge=0, le=1024)
     """Worker threads; 0: as many as this process has CPUs."""
-    batch_frames: PositiveInt = 8
+    batch_frames: int = Field(default=8, ge=1, le=1024)
     """Most frames handed to a worker at once."""
-    max_pending_mb: PositiveInt = 1024
+    max_pending_mb: int = Field(default=1024, ge=1, le=1_000_000)
     """Compressed data waiting to be reduced before reading stops [MB]."""
-    nice: NonNegativeInt = 0
+    nice: int = Field(default=0, ge=0, le=19)
     """Niceness added to the worker threads (Linux)."""
 
 
@@ -125,33 +143,28 @@ class StoreSettings(_Section):
     url: str | None = None
     """Redis or Valkey server, e.g. ``redis://host:6379/0`` or
     ``unix:///run/redis.sock``; unset: an embedded server is started."""
-    binary: Path | None = None
+    binary: HomePath | None = None
     """Server binary for the embedded server; unset: the first one found."""
-    data_dir: Path = Path("~/.local/share/eigerwatch")
+    data_dir: HomePath = Path("~/.local/share/eigerwatch")
     """Folder of the embedded server's files and of the spool."""
-    ttl_days: PositiveFloat = 14.0
+    ttl_days: float = Field(default=14.0, gt=0, le=36_500)
     """Days after its last write at which a series is forgotten, unless pinned."""
-    memory_limit: PositiveInt | None = None
+    memory_limit: int | None = Field(default=None, ge=1, le=2**50)
     """Bytes in Redis beyond which old series are archived; unset: 25 % of RAM."""
-    max_frames: PositiveInt = 2**26
-    """Frame numbers from here on are refused."""
-    flush_ms: PositiveInt = 50
+    max_frames: int = Field(default=2**26, ge=1, le=2**29)
+    """Frame numbers from here on are refused; Redis holds no more than 2^29."""
+    flush_ms: int = Field(default=50, ge=1, le=1000)
     """Time between two writes to Redis [ms]."""
-    ring_mb: PositiveInt = 64
+    ring_mb: int = Field(default=64, ge=1, le=65_536)
     """Records kept in memory while Redis is away, before spooling to disk [MB]."""
-    spool_mb: PositiveInt = 4096
+    spool_mb: int = Field(default=4096, ge=1, le=100_000_000)
     """Largest spool file [MB]; what comes after is declared, not kept."""
-
-    @field_validator("data_dir")
-    @classmethod
-    def _expand(cls, value: Path) -> Path:
-        return value.expanduser()
 
 
 class ArchiveSettings(_Section):
     """Where series go that no longer fit into Redis."""
 
-    dir: Path | None = None
+    dir: HomePath | None = None
     """Folder of the archive; unset: ``archive`` below `store.data_dir`."""
 
 
@@ -230,6 +243,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(exc, "problem", None) or "not YAML"
         raise ConfigError(f"{path}{where}: {problem}; correct the YAML") from exc
+    except (ValueError, OverflowError, RecursionError) as exc:
+        # From a date such as 2020-99-99, a number of 5000 digits, a thousand brackets.
+        problem = f"a value that cannot be read ({exc!s:.80})"
+        raise ConfigError(f"{path}: {problem}; correct the YAML") from exc
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -266,6 +283,8 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         raise ConfigError(describe(exc, origin)) from exc
     except TypeError as exc:
         raise ConfigError(f"{origin}: {exc}; keys must be words") from exc
+    except (SettingsError, RecursionError) as exc:
+        raise ConfigError(_not_json() or f"{origin}: {exc}") from exc
 
 
 def describe(error: ValidationError, origin: str) -> str:
@@ -283,8 +302,40 @@ def describe(error: ValidationError, origin: str) -> str:
     else:
         reason = first["msg"].removeprefix("Value error, ")
         reason = reason[:1].lower() + reason[1:]
-        text = f"{where}: {key} = {first['input']!r:.80}: {reason}"
+        text = f"{where}: {key} = {_shown(first['input'])}: {reason}"
     return text if more <= 0 else f"{text} (and {more} more)"
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # Python writes no integer of more than 4300 digits.
+        return "a huge number"
+
+
+def _not_json() -> str | None:
+    """Return one line about the first variable that must be JSON and is not."""
+    for variable, text in sorted(os.environ.items()):
+        section, _, key = variable.upper().removeprefix(ENV_PREFIX).partition("__")
+        field = Settings.model_fields.get(section.lower())
+        if field is None or not variable.upper().startswith(ENV_PREFIX):
+            continue
+        value = getattr(field.default, key.lower(), None) if key else field.default
+        if isinstance(value, tuple):
+            name = f"{section}.{key}".lower()
+            example = "localhost" if set(text) & set('[]"') else f"{text:.80}"
+            cure = f"lists are written as JSON: {json.dumps([example])}"
+        elif isinstance(value, BaseModel):
+            name = section.lower()
+            one = next(iter(type(value).model_fields)).upper()
+            cure = f"a whole section is written as JSON; or set {variable}__{one}"
+        else:
+            continue
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return f"environment variable {variable}: {name} = {text!r:.80}: {cure}"
+    return None
 
 
 def _siblings(location: list[str]) -> list[str]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import structlog
+import yaml
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect as connect_websocket
 from websockets.typing import Origin
@@ -28,10 +31,10 @@ from eigerwatch.app import (
     running_store,
 )
 from eigerwatch.children import Child
-from eigerwatch.config import Settings
-from eigerwatch.errors import EigerwatchError
-from eigerwatch.store.client import connect
-from eigerwatch.store.read import Reader
+from eigerwatch.config import ENV_PREFIX, KERNEL_VARIANT_VARIABLE, Settings
+from eigerwatch.embedded import SOCKET_PATH_BYTES
+from eigerwatch.errors import ConfigError, EigerwatchError
+from eigerwatch.reading import open_reader
 from eigerwatch.web.listener import bind, url_of
 
 log = structlog.get_logger()
@@ -43,6 +46,7 @@ _PAUSE_S = 3.0
 _CONNECT_TIMEOUT_S = 20
 _PAGE_TIMEOUT_S = 30.0
 _POLL_S = 0.2
+_LONGEST_SOCKET = "store/valkey/server.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +120,13 @@ def run(settings: Settings, options: DemoOptions) -> int:
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         listener = stack.enter_context(closing(bind(settings.web)))
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="eigerwatch-")))
+        folder = stack.enter_context(short_folder())
         settings = isolated(settings, folder)
         store_url = stack.enter_context(running_store(settings))
-        service = Service(settings, store_url, listener, None)
+        config = folder / "settings.yaml"
+        write_settings(settings, config)
+        with without_variables():
+            service = Service(settings, store_url, listener, config)
         stack.callback(service.stop)
         service.start()
         page = url_of(listener)
@@ -128,14 +135,17 @@ def run(settings: Settings, options: DemoOptions) -> int:
         print(f"page: {page}", flush=True)  # noqa: T201
         simulator = Child("eigersim", simulator_arguments(settings, options, folder))
         stack.callback(simulator.stop)
+        began_ms = time.time_ns() // 1_000_000
         simulator.start()
         while not stop and simulator.poll() is None and service.poll(_POLL_S):
             pass
         simulator.stop()
         sent = what_was_sent(folder / "summary.json", simulator, interrupted=bool(stop))
-        summary = account(Reader(connect(store_url)), "sim", sent, folder / "truth")
+        reader = open_reader(settings, store_url)
+        summary = account(reader, "sim", sent, began_ms, folder / "truth")
         client.stop()
-        code = service.stop()
+        service.stop()
+        code = service.exit_code
     summary.ticks = client.ticks
     for line in lines(summary):
         print(line, flush=True)  # noqa: T201
@@ -187,6 +197,52 @@ def isolated(settings: Settings, folder: Path) -> Settings:
             "archive": settings.archive.model_copy(update={"dir": folder / "archive"}),
         }
     )
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Give a folder, for as long as the demo runs, whose sockets have short paths.
+
+    Raises
+    ------
+    ConfigError
+        No folder for temporary files is short enough and writable.
+    """
+    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="eigerwatch-", dir=parent)
+        except OSError:
+            continue
+        with folder as name:
+            if len(os.fsencode(f"{name}/{_LONGEST_SOCKET}")) <= SOCKET_PATH_BYTES:
+                yield Path(name)
+                return
+    raise ConfigError(
+        f"{tempfile.gettempdir()}: cannot hold the demo's sockets, whose paths may "
+        f"have {SOCKET_PATH_BYTES} bytes; set TMPDIR to a shorter, writable folder"
+    )
+
+
+def write_settings(settings: Settings, path: Path) -> None:
+    """Write settings to a file that `load_settings` reads back."""
+    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+
+
+@contextmanager
+def without_variables() -> Iterator[None]:
+    """Hide the environment's settings from processes that are prepared within.
+
+    The demo's file has them already, and they would beat what the demo changed.
+    """
+    hidden = {
+        name: os.environ.pop(name)
+        for name in list(os.environ)
+        if name.upper().startswith(ENV_PREFIX) and name != KERNEL_VARIANT_VARIABLE
+    }
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def simulator_arguments(

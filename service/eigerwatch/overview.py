@@ -14,7 +14,7 @@ from rich.table import Table
 from eigerwatch.app import running_store
 from eigerwatch.config import Settings
 from eigerwatch.log import printable
-from eigerwatch.store.client import connect
+from eigerwatch.reading import open_reader
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import Reader
 
@@ -23,7 +23,7 @@ from eigerwatch.store.read import Reader
 def opened(settings: Settings) -> Iterator[Reader]:
     """Yield a reader of the store in the settings."""
     with running_store(settings) as store_url:
-        yield Reader(connect(store_url), settings.archive_dir)
+        yield open_reader(settings, store_url)
 
 
 def series_dict(info: SeriesInfo) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def print_owner(owner: dict[str, Any] | None) -> None:
     console.print(
         f"service on {owner.get('host')}, process {owner.get('pid')}, "
         f"last sign of life {age_s:.0f} s ago, kernel {status.get('kernel')}, "
-        f"{status.get('threads')} threads, {status.get('frames')} frames",
+        f"{status.get('threads')} threads, {status.get('images_reduced')} images",
         markup=False,
     )
     for name, source in (status.get("sources") or {}).items():

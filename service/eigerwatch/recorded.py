@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from eigerwatch.app import EXIT_CONFIG, StopRequest, running_store
 from eigerwatch.children import Child
 from eigerwatch.config import Settings
 from eigerwatch.errors import ConfigError, ReplayError
-from eigerwatch.store.client import connect
+from eigerwatch.reading import open_reader
 from eigerwatch.store.read import Reader
 
 log = structlog.get_logger()
@@ -46,11 +47,12 @@ def replay(settings: Settings, master: Path, options: ReplayOptions) -> Summary:
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
         store_url = stack.enter_context(running_store(settings))
-        reader = Reader(connect(store_url), settings.archive_dir)
+        reader = open_reader(settings, store_url)
         _require_service(reader, settings)
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="eigerwatch-")))
         simulator = Child("eigersim", _arguments(settings, master, options, folder))
         stack.callback(simulator.stop)
+        began_ms = time.time_ns() // 1_000_000
         simulator.start()
         while not stop and simulator.wait(_POLL_S) is None:
             pass
@@ -62,7 +64,8 @@ def replay(settings: Settings, master: Path, options: ReplayOptions) -> Summary:
                 f"{master}: not replayed, the simulator ended with code {code}"
                 + ("; see its message above" if code == EXIT_CONFIG else "")
             )
-        return account(reader, "replay", json.loads(written.read_text()), None)
+        sent = json.loads(written.read_text())
+        return account(reader, "replay", sent, began_ms, None)
 
 
 def _require_service(reader: Reader, settings: Settings) -> None:

@@ -87,7 +87,8 @@ def plan(
     Raises
     ------
     ConfigError
-        No file to sum, or an unusable setting.
+        No file to sum, two whose results have the same names, or an unusable
+        setting.
     """
     content = read_yaml(config) if config else {}
     origin = None
@@ -104,16 +105,31 @@ def plan(
         masters = masters or ([origin.master] if origin.master else [])
     if not masters:
         raise ConfigError("name the master file to sum: eigerwatch sum x_master.h5")
+    files = origin.file if origin else True
+    if files:
+        _refuse_same_names(masters)
     task = SumTask(
         masters,
         Selection(**given),
         output or (origin.out if origin else None) or Path(),
-        files=origin.file if origin else True,
+        files=files,
         plot=origin.plot if origin else True,
         pickle=pickle,
     )
     notes = [origin.meaningless] if origin and origin.meaningless else []
     return task, settings, notes
+
+
+def _refuse_same_names(masters: list[Path]) -> None:
+    """Raise where the results of one master would replace those of another."""
+    known: dict[str, Path] = {}
+    for master in masters:
+        other = known.setdefault(master.name, master)
+        if other is not master:
+            raise ConfigError(
+                f"{other} and {master}: their results would have the same names; sum "
+                "them one after the other, each with an --output of its own"
+            )
 
 
 def sum_masters(task: SumTask, settings: Settings) -> bool:
@@ -122,7 +138,7 @@ def sum_masters(task: SumTask, settings: Settings) -> bool:
     Returns
     -------
     bool
-        Whether every frame of every file has its sum.
+        Whether every frame of every file has its sum, and every result its file.
     """
     out = Console(soft_wrap=True, highlight=False)
     err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -147,8 +163,13 @@ def sum_masters(task: SumTask, settings: Settings) -> bool:
             )
             _show(out, sums, description)
             if task.files:
-                for path in write_files(sums, description, task):
-                    out.print(f"written: {path}", markup=False)
+                for path, problem in write_files(sums, description, task):
+                    if problem is None:
+                        out.print(f"written: {path}", markup=False)
+                        continue
+                    text = f"{path}: not written: {problem}"
+                    err.print(printable(text, 1000), style="red", markup=False)
+                    complete = False
     finally:
         reducer.close()
     return complete
@@ -260,26 +281,46 @@ def prepare(folder: Path) -> None:
 
 def write_files(
     sums: MasterSums, description: Description, task: SumTask
-) -> list[Path]:
-    """Write table, sums and plot of one master; return what was written."""
-    folder = task.output
+) -> Iterator[tuple[Path, str | None]]:
+    """Write table, sums and plot of one master.
+
+    Yields
+    ------
+    path : Path
+    problem : str or None
+        Why it could not be written; None: it is there, and complete.
+    """
     name = sums.path.name
-    written = [folder / f"{name}.csv"]
-    write_table_csv(written[-1], description)
-    written.append(folder / f"{name}.sums.npy")
-    write_sums_npy(written[-1], sums.records)
-    written.append(folder / f"{name}.sums.csv")
-    write_sums_csv(written[-1], sums.records, sums.first_frame, sums.states)
+    for suffix, write in _writers(sums, description, task).items():
+        path = task.output / f"{name}{suffix}"
+        try:
+            write(path)
+        except OSError as exc:
+            yield path, exc.strerror or str(exc)
+        else:
+            yield path, None
+
+
+def _writers(
+    sums: MasterSums, description: Description, task: SumTask
+) -> dict[str, Callable[[Path], None]]:
+    """Return what writes each of the results, by the end of its name."""
+    records = sums.records
+    writers: dict[str, Callable[[Path], None]] = {
+        ".csv": lambda path: write_table_csv(path, description),
+        ".sums.npy": lambda path: write_sums_npy(path, records),
+        ".sums.csv": lambda path: write_sums_csv(
+            path, records, sums.first_frame, sums.states
+        ),
+    }
     if task.pickle:
-        written.append(folder / f"{name}.pickle")
-        write_pickle(written[-1], sums.records)
+        writers[".pickle"] = lambda path: write_pickle(path, records)
     if task.plot:
-        written.append(folder / f"{name}.html")
-        write_html(
-            written[-1],
-            sums.records["total"],
+        writers[".html"] = lambda path: write_html(
+            path,
+            records["total"],
             sums.stored,
-            title=name,
+            title=sums.path.name,
             settings={
                 "file": str(sums.path),
                 "low": sums.filter.low,
@@ -289,4 +330,4 @@ def write_files(
             },
             first_frame=sums.first_frame,
         )
-    return written
+    return writers

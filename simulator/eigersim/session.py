@@ -125,10 +125,14 @@ def _send(
     summary.sent += len(outcome.sent)
     summary.late += outcome.late
     summary.dropped += len(outcome.dropped)
+    # What the stream has said: v1 knows nothing but the number.
+    unique_id = (
+        series.acquisition.series_unique_id if plan.stream is Stream.V2 else None
+    )
     summary.series.append(
         {
             "series_id": series.acquisition.series_id,
-            "unique_id": series.acquisition.series_unique_id,
+            "unique_id": unique_id,
             "frames": len(outcome.sent),
         }
     )

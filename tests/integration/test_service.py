@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -19,9 +20,16 @@ import numpy as np
 import pytest
 from helpers import wait_until
 from redis_fixture import RunningServer, running_server
+from store_data import CHANNEL, KEY, append, open_series
 
+from eigerwatch import demo
+from eigerwatch.config import Settings, load_settings
+from eigerwatch.errors import ConfigError
 from eigerwatch.model import FRAME_RECORD
+from eigerwatch.offline import sum_master
+from eigerwatch.store.archive import write_archive
 from eigerwatch.store.read import Reader
+from eigerwatch.store.write import Writer
 
 COMPARED = ("total", "kept", "below", "above", "sentinel", "masked", "max_kept")
 SUMMARY = re.compile(
@@ -33,11 +41,15 @@ def environment(**settings: object) -> dict[str, str]:
     return {**os.environ, **{f"EIGERWATCH_{k}": str(v) for k, v in settings.items()}}
 
 
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "eigerwatch", *map(str, arguments)]
+
+
 def eigerwatch(
     *arguments: object, timeout_s: float = 60, **settings: object
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "eigerwatch", *map(str, arguments)],
+        command(*arguments),
         env=environment(**settings),
         capture_output=True,
         text=True,
@@ -148,23 +160,77 @@ def test_the_demo_stores_every_frame_with_the_right_total(stream: str) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_an_interrupted_demo_stops_cleanly() -> None:
+def test_an_interrupted_demo_kept_to_itself_and_its_settings(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    archive = tmp_path / "archive"
+    archive_one_series(server, archive)
+    config = tmp_path / "demo.yaml"
+    config.write_text("web: {allowed_hosts: [demo.example, 127.0.0.1]}\n")
+    long_folder = tmp_path / ("x" * 100)
+    long_folder.mkdir()
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "eigerwatch", "demo", "--port", "0"),
-            *("--frame-rate", "50", "--detector", "500k"),
-        ],
+        command(
+            *("demo", "--config", config, "--port", 0),
+            *("--frame-rate", 50, "--detector", "500k"),
+        ),
+        env={**environment(ARCHIVE__DIR=archive), "TMPDIR": str(long_folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("page: ")
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        assert process.stdout is not None
+        page = process.stdout.readline().removeprefix("page: ").strip()
+        assert page, process.communicate()
+        request = urllib.request.Request(
+            f"{page}api/v1/series", headers={"Host": "demo.example"}
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            assert KEY not in answer.read().decode()
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert SUMMARY.search(out)
     assert "Traceback" not in err
+    assert not list(long_folder.iterdir())
+
+
+def archive_one_series(server: RunningServer, folder: Path) -> None:
+    writer = Writer(server.url, server.settings())
+    writer.start()
+    open_series(writer)
+    append(writer, range(10))
+    writer.close_series(KEY, {"state": "finished", "ended_ms": 1})
+    assert writer.stop(10)
+    write_archive(Reader(server.client()), KEY, folder)
+    assert [i.key for i in Reader(server.client(), folder).series()] == [KEY]
+    assert Reader(server.client(), folder).rows(KEY, CHANNEL).size == 10
+
+
+def test_the_demos_page_reads_back_what_the_demo_runs_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EIGERWATCH_WEB__TICK_HZ", "7")
+    given = load_settings(filter={"low": 2, "high": 9}, replay={"roots": ["/data"]})
+    settings = demo.isolated(given, tmp_path)
+    written = tmp_path / "settings.yaml"
+    demo.write_settings(settings, written)
+    monkeypatch.setenv("EIGERWATCH_STORE__DATA_DIR", "/real")
+    with demo.without_variables():
+        assert load_settings(written) == settings
+    assert settings.web.tick_hz == 7
+    assert os.environ["EIGERWATCH_STORE__DATA_DIR"] == "/real"
+
+
+def test_a_demo_without_room_for_its_sockets_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "SOCKET_PATH_BYTES", 20)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with pytest.raises(ConfigError, match="TMPDIR"), demo.short_folder():
+        pass
 
 
 @pytest.mark.timeout(120)
@@ -194,9 +260,6 @@ def test_replay_and_sum_agree_on_every_pixel(
         reader = Reader(server.client())
         found = reader.series()
         assert [info.source for info in found] == ["replay", "replay"]
-        from eigerwatch.config import Settings
-        from eigerwatch.offline import sum_master
-
         offline = sum_master(master, Settings()).records
         assert offline.dtype == FRAME_RECORD
         for info in found:
@@ -351,3 +414,133 @@ def test_check_config_prints_what_is_in_effect() -> None:
 def test_list_of_an_empty_store(server: RunningServer) -> None:
     done = eigerwatch("list", STORE__URL=server.url)
     assert (done.returncode, done.stdout) == (0, "no series stored yet\n")
+
+
+def test_masters_of_the_same_name_need_two_runs(tmp_path: Path) -> None:
+    masters = [tmp_path / folder / "x_master.h5" for folder in "ab"]
+    done = eigerwatch("sum", *masters, "--output", tmp_path / "out")
+    one_line(done, *map(str, masters), "--output")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path: Path) -> None:
+    master = make_dataset(tmp_path)
+    done = subprocess.run(
+        command("sum", master, "--output", tmp_path / "out"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        # As a disk with room for all but the page of some MB.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, 2**19)),
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"{tmp_path}/out/x_master.h5.html: not written" in done.stderr
+    written = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert written == [
+        f"x_master.h5.{name}" for name in ("csv", "sums.csv", "sums.npy")
+    ]
+
+
+def test_sums_outlast_their_stdout(tmp_path: Path) -> None:
+    master = make_dataset(tmp_path)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("sum", master, "--output", tmp_path / "full"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == (
+        "eigerwatch: standard output: No space left on device"
+    )
+    assert "Traceback" not in done.stderr
+    code, complaint = without_reader("sum", master, "--output", tmp_path / "none")
+    assert (code, "Traceback" in complaint) == (0, False)
+    for folder in ("full", "none"):
+        assert (tmp_path / folder / "x_master.h5.html").exists()
+
+
+def without_reader(*arguments: object) -> tuple[int, str]:
+    """Run with a stdout whose reader has left; return exit code and stderr."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            command(*arguments),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    return done.returncode, done.stderr
+
+
+def test_a_reader_that_leaves_is_no_failure(server: RunningServer) -> None:
+    assert without_reader("check-config") == (0, "")
+    assert without_reader("list", "--config", config_of(server)) == (0, "")
+    assert without_reader("--help") == (0, "")
+
+
+def config_of(server: RunningServer) -> Path:
+    path = server.folder / "config.yaml"
+    path.write_text(f"store: {{url: {server.url}}}\n")
+    return path
+
+
+def test_an_interrupted_sum_leaves_whole_files(tmp_path: Path) -> None:
+    master = make_dataset(tmp_path)
+    copies = [tmp_path / f"{n:02}_master.h5" for n in range(60)]
+    for copy in copies:
+        copy.hardlink_to(master)
+    process = subprocess.Popen(
+        command("sum", *copies, "--output", tmp_path / "out"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert any(".html" in line for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not (tmp_path / "out" / "59_master.h5.csv").exists()
+    for path in (tmp_path / "out").iterdir():
+        assert not path.name.startswith(".")
+        if path.suffix == ".npy":
+            assert len(np.load(path)) == 60
+        if path.suffix == ".html":
+            assert path.read_text().rstrip().endswith("</html>")
+
+
+@pytest.mark.parametrize("program", ["eigerwatch", "eigersim"])
+def test_an_interrupt_before_the_first_command_is_quiet(
+    program: str, tmp_path: Path
+) -> None:
+    # Stands in for a library in which Ctrl-C strikes, and which hides it as numpy does.
+    (tmp_path / "typer.py").write_text(
+        "import os, signal\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    signal.pause()\n"
+        "except KeyboardInterrupt as exc:\n"
+        "    raise ImportError('interrupted') from exc\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -17,6 +17,7 @@ from redis_fixture import running_server
 from store_data import CHANNEL, KEY, append, assert_rows, open_series
 
 from eigerwatch.errors import StoreError
+from eigerwatch.model import EventKind
 from eigerwatch.store import keys
 from eigerwatch.store.client import check_server, connect
 from eigerwatch.store.read import Reader
@@ -129,7 +130,7 @@ def test_down_at_start_then_memory_then_spool_then_in_order(server, reader):
     for first in range(0, 60_000, 500):
         append(writer, np.arange(first, first + 500))
         writer.ledger(KEY, CHANNEL, {"missing": 0, "late": first})
-        wait_until(lambda: writer._inbox_bytes < 200_000, what="inbox")
+        wait_until(lambda: writer._inbox.bytes < 200_000, what="inbox")
     wait_until(lambda: writer.status().spooled_bytes > 10**6, what="spooling")
     assert writer.status().pending_bytes < 1.3e6
     server.start()
@@ -172,9 +173,9 @@ writer.start()
 open_series(writer, number_of_images=100_000)
 for first in range(0, 40_000, 500):
     append(writer, np.arange(first, first + 500))
-    while writer._inbox_bytes > 100_000:
+    while writer._inbox.bytes > 100_000:
         pass
-while writer._inbox_bytes:
+while writer._inbox.bytes:
     pass
 print("ready", flush=True)
 sys.stdin.read()
@@ -218,12 +219,12 @@ def test_beyond_the_spool_the_newest_is_refused_and_declared(server, reader):
     open_series(writer, number_of_images=100_000)
     for first in range(0, 60_000, 500):
         append(writer, np.arange(first, first + 500))
-        wait_until(lambda: writer._inbox_bytes < 100_000, what="inbox")
-    wait_until(lambda: writer._inbox_bytes == 0, what="inbox")
+        wait_until(lambda: writer._inbox.bytes < 100_000, what="inbox")
+    wait_until(lambda: writer._inbox.bytes == 0, what="inbox")
     lost = writer.status().lost_records
     assert lost > 10_000
     writer.close_series(KEY, {"state": "finished"})
-    wait_until(lambda: writer._inbox_bytes == 0, what="inbox")
+    wait_until(lambda: writer._inbox.bytes == 0, what="inbox")
     server.start()
     wait_until(lambda: stored(reader) == 60_000 - lost, what="replay")
     wait_until(lambda: reader.events(KEY), what="the declaration")
@@ -240,6 +241,29 @@ def test_beyond_the_spool_the_newest_is_refused_and_declared(server, reader):
     assert_rows(rows, kept)
     # The oldest are kept, in one piece.
     np.testing.assert_array_equal(kept[:-1], np.arange(60_000 - lost))
+
+
+def test_what_finds_no_room_in_memory_is_refused_and_declared(server, reader):
+    """A thread that does not run stands for a disk that does not answer."""
+    writer = Writer(server.url, server.settings(ring_mb=1))
+    open_series(writer)
+    for number in range(40):
+        writer.update_series(f"live:{number}", {"header": "x" * 50_000})
+    for _ in range(40):
+        writer.event(KEY, EventKind.GAP, {"text": "x" * 50_000})
+    append(writer, range(20_000))
+    status = writer.status()
+    assert status.pending_bytes <= 1_100_000
+    assert status.lost_records == 20_000
+    assert status.lost_entries >= 58
+    assert "store.ring_mb" in status.last_error
+    writer.start()
+    client = server.client()
+    wait_until(lambda: client.exists(keys.events(KEY)), what="the declaration")
+    (event,) = reader.events(KEY)
+    assert (event.kind, event.fields["reason"]) == ("alarm", "lost")
+    assert event.fields["text"].startswith("20000 records and 40 events, states")
+    assert not writer.stop(5)
 
 
 def test_a_full_server_stops_nothing_and_all_is_stored_later(server, reader):

@@ -138,15 +138,10 @@ class _together:  # noqa: N801
         self._writer = writer
 
     def __enter__(self) -> None:
-        self._put = self._writer._put
-        self._queued: list[tuple[object, int]] = []
-        self._writer._put = lambda *item: self._queued.append(item)
+        self._writer._inbox._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        del self._writer._put
-        with self._writer._lock:
-            self._writer._inbox.extend(self._queued)
-            self._writer._inbox_bytes += sum(size for _, size in self._queued)
+        self._writer._inbox._lock.release()
 
 
 def test_rejected_missing_and_sent_again(writer, reader):
@@ -308,6 +303,18 @@ def test_frames_beyond_max_frames_are_refused_and_counted(server, reader):
     status = writer.status()
     assert status.lost_records == 2
     assert not writer.stop(5)
+
+
+@pytest.mark.parametrize("none", [-1, -5])
+def test_extending_to_no_frame_at_all_does_nothing(server, reader, none):
+    writer = Writer(server.url, server.settings())
+    writer.start()
+    open_series(writer)
+    writer.extend(KEY, CHANNEL, none)
+    writer.ledger(KEY, CHANNEL, {"missing": 0})
+    wait_until(lambda: _state(reader) == (0, 0, 0, 0, -1), what="counts")
+    assert writer.stop(5)
+    assert writer.status().last_error is None
 
 
 def test_a_series_unknown_or_half_deleted(server, writer, reader):

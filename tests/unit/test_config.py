@@ -60,6 +60,14 @@ def test_environment_beats_file_beats_default(
         ("- a\n- b", ["holds no settings"]),
         ("a: [1", ["line", "correct the YAML"]),
         ("1: 2", ["keys must be words"]),
+        ("x: 2020-99-99", ["cannot be read", "correct the YAML"]),
+        ("x: " + "9" * 5000, ["cannot be read", "correct the YAML"]),
+        ("x: " + "[" * 5000, ["cannot be read", "correct the YAML"]),
+        ("web: {port: 0x" + "f" * 5000 + "}", ["web.port", "a huge number"]),
+        ("filter: {low: 4294967296}", ["filter.low", "4294967295"]),
+        ("filter: {high: 4294967296}", ["filter.high", "4294967295"]),
+        ("store: {data_dir: ~nobody-of-this-name/x}", ["data_dir", "whole path"]),
+        ("series: {max_open: 7}", ["series.max_open", "8"]),
     ],
 )
 def test_bad_settings_get_one_line_naming_key_value_and_cure(
@@ -78,6 +86,76 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EIGERWATCH_WEB__PORT", "many")
     with pytest.raises(ConfigError, match="EIGERWATCH_WEB__PORT"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("WEB__ALLOWED_HOSTS", "localhost", ["web.allowed_hosts", '["localhost"]']),
+        ("WEB__ALLOWED_HOSTS", '["a"', ["web.allowed_hosts", '["localhost"]']),
+        ("REPLAY__ROOTS", "/data", ["replay.roots", '["/data"]']),
+        ("WEB", "foo", ["web = 'foo'", "JSON", "EIGERWATCH_WEB__HOST"]),
+        ("WEB", "", ["web = ''", "JSON"]),
+        ("WEB", "[" * 100_000, ["web = '[[", "JSON"]),
+    ],
+)
+def test_a_variable_that_is_no_json_gets_one_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: list[str]
+) -> None:
+    monkeypatch.setenv(f"EIGERWATCH_{variable}", value)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 300
+    for part in [*said, f"environment variable EIGERWATCH_{variable}: "]:
+        assert part in message
+
+
+def test_lists_and_sections_can_be_given_as_json(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EIGERWATCH_WEB__ALLOWED_HOSTS", '["a", "b"]')
+    monkeypatch.setenv("EIGERWATCH_FILTER", '{"low": 3}')
+    settings = load_settings()
+    assert settings.web.allowed_hosts == ("a", "b")
+    assert settings.filter.low == 3
+
+
+NUMBERS = [
+    (name, key)
+    for name, section in Settings.model_fields.items()
+    for key, value in section.default
+    if isinstance(value, (int, float)) and not isinstance(value, bool)
+] + [("store", "memory_limit"), ("filter", "high")]
+
+
+@pytest.mark.parametrize("huge", [10**15 + 10**18, 10**400, float("inf"), float("nan")])
+@pytest.mark.parametrize(("section", "key"), NUMBERS)
+def test_no_number_may_be_huge(section: str, key: str, huge: float) -> None:
+    with pytest.raises(ConfigError, match=f"{section}.{key}"):
+        load_settings(**{section: {key: huge}})
+
+
+def test_a_string_of_redis_can_hold_every_frame() -> None:
+    assert load_settings(store={"max_frames": 2**29}).store.max_frames == 2**29
+    with pytest.raises(ConfigError, match=r"store\.max_frames"):
+        load_settings(store={"max_frames": 2**29 + 1})
+
+
+def test_tilde_is_the_home_folder_in_every_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = load_settings(
+        store={"binary": "~/bin/valkey-server", "data_dir": "~/data"},
+        replay={"roots": ["~/recorded", "/data"]},
+        archive={"dir": "~/archive"},
+    )
+    assert settings.store.binary == tmp_path / "bin/valkey-server"
+    assert settings.store.data_dir == tmp_path / "data"
+    assert settings.replay.roots == (tmp_path / "recorded", Path("/data"))
+    assert settings.archive_dir == tmp_path / "archive"
 
 
 def test_variables_that_set_nothing_are_listed(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 from typing import Any
 
 import lz4.block
@@ -166,6 +167,37 @@ def test_header_is_safe_for_json_and_utf8(decoder: Decoder) -> None:
     assert len(text.encode()) < 6000
     assert start.header["big"] is None
     assert start.header["lone"] == "?"
+
+
+@pytest.mark.parametrize("value", [86_401, 1e300, 10**400, -1, 0, 1e-300])
+def test_frame_times_nobody_can_mean_stay_unknown(
+    decoder: Decoder, value: float
+) -> None:
+    start = only(decoder.feed(header1(frame_time=value, count_time=value)))
+    assert (start.frame_time_s, start.count_time_s) == (None, None)
+    frame = only(decoder.feed(image1(real_time=5)))
+    assert frame.real_ns == 5
+
+
+def test_header_is_bounded_as_a_whole(decoder: Decoder) -> None:
+    hostile = [[{"": []}] * 250] * 200
+    start, *_ = decoder.feed([*header1(newcomer=hostile), json.dumps(hostile).encode()])
+    assert len(json.dumps(start.header)) <= 65_536
+    assert len(json.dumps(start.user_data)) <= 65_536
+    assert start.header["nimages"] == CONFIG["nimages"]
+
+
+def test_what_is_remembered_of_past_headers_is_small(decoder: Decoder) -> None:
+    tracemalloc.start()
+    try:
+        for series in range(8):
+            parts = header1(series, newcomer=[{"": []}] * 30_000)
+            decoder.feed([*parts, *image1(series)])
+        del parts
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 1_000_000
 
 
 @pytest.mark.parametrize(("series", "expected"), [(3, 3), ("15", 15), (2**62, 2**62)])
@@ -468,6 +500,10 @@ def test_times_beyond_2_to_53_are_exact(decoder: Decoder) -> None:
         ({"start_time": -5}, (None, 1_990_000)),
         ({"start_time": "12"}, (None, 1_990_000)),
         ({"start_time": 2**63}, (None, 1_990_000)),
+        ({"start_time": 10**400, "stop_time": 10**401}, (None, 1_990_000)),
+        ({"real_time": 2**63}, (10**15, None)),
+        ({"real_time": -1}, (10**15, None)),
+        ({"real_time": 1e300}, (10**15, None)),
         ({"stop_time": 3}, (None, 1_990_000)),
         ({"real_time": 1.5}, (10**15, None)),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import cbor2
@@ -109,8 +110,9 @@ def test_start_leaves_arrays_out(decoder: Decoder) -> None:
         (2**64 - 1, 2**64 - 1),
         (-(2**64), "<integer of 65 bits>"),
         (TAG(35, "(a+)+$"), "(a+)+$"),
-        ([[[[[[[[1]]]]]]]], [[[[[["..."]]]]]]),
-        ("x" * 9000, "x" * 4096),
+        ([[[[[[[[1]]]]]]]], [[[[[["\u2026"]]]]]]),
+        ("x" * 9000, "x" * 4096 + "\u2026"),
+        ([0] * 257, [*[0] * 256, "\u2026"]),
     ],
 )
 def test_user_data_of_any_type(decoder: Decoder, user_data: Any, safe: Any) -> None:
@@ -118,6 +120,68 @@ def test_user_data_of_any_type(decoder: Decoder, user_data: Any, safe: Any) -> N
     frame = decode(decoder, image2(user_data=user_data))
     assert start.user_data == frame.user_data == safe
     json.dumps(start.user_data, allow_nan=False)
+
+
+def nested(width: int, depth: int) -> Any:
+    return [nested(width, depth - 1) for _ in range(width)] if depth else {"": 1}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        nested(5, 5),
+        nested(100, 2),
+        [{str(n): "\u20ac" * 4096} for n in range(200)],
+        {str(n) + "\u20ac" * 300: n for n in range(9000)},
+        [[1.7976931348623157e308] * 250] * 100,
+        [[[]] * 256] * 100,
+    ],
+    ids=["deep", "wide", "long", "keys", "numbers", "empty"],
+)
+def test_header_and_user_data_are_bounded_as_a_whole(
+    decoder: Decoder, hostile: Any
+) -> None:
+    start = decode(decoder, start2(newcomer=hostile, user_data=hostile))
+    for kept in (start.header, start.user_data):
+        text = json.dumps(kept)
+        assert 10_000 < len(text) <= 65_536
+        assert r"\u2026" in text
+    # What stands beside the huge branch is still there.
+    assert start.header["series_id"] == 7
+    assert start.header["channels"] == ["threshold_1"]
+
+
+def test_many_large_headers_take_little_memory(decoder: Decoder) -> None:
+    parts = pack2(start2(newcomer=[[{"": []}] * 200] * 70, user_data=nested(8, 4)))
+    tracemalloc.start()
+    try:
+        kept = [decoder.feed(parts) for _ in range(10)]
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 10 * 1_500_000
+    assert len(kept) == 10
+
+
+@pytest.mark.parametrize(
+    ("value", "believed"),
+    [
+        (86_400, 86_400.0),
+        (86_400.1, None),
+        (10**400, None),
+        (float("inf"), None),
+        (float("nan"), None),
+        (-1.0, None),
+        (0.0, None),
+        (5e-324, None),
+        (1e-9, 1e-9),
+    ],
+)
+def test_frame_times_nobody_can_mean_stay_unknown(
+    decoder: Decoder, value: float, believed: float | None
+) -> None:
+    start = decode(decoder, start2(frame_time=value, count_time=value))
+    assert (start.frame_time_s, start.count_time_s) == (believed, believed)
 
 
 def test_fields_of_wrong_type_stay_unknown(decoder: Decoder) -> None:

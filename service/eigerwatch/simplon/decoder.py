@@ -32,7 +32,7 @@ class Decoder:
     """
 
     def __init__(self, max_pixels: int, max_message_mb: int = 512) -> None:
-        self._max_bytes = max_message_mb * 2**20
+        self._max_bytes = max_message_mb * 10**6
         self._stream1 = stream1.Decoder(max_pixels)
         self._stream2 = stream2.Decoder(max_pixels)
 

@@ -19,6 +19,15 @@ TEXT_SERIES = 2**32
 
 _SELF_TIMED = ("ints", "exts")
 """Trigger modes in which the detector itself times the exposure."""
+_KEPT = (
+    "x_pixels_in_detector",
+    "y_pixels_in_detector",
+    "count_time",
+    "trigger_mode",
+    "software_version",
+    "eiger_fw_version",
+)
+"""What of the configuration outlives the header."""
 
 
 @dataclass(slots=True)
@@ -91,6 +100,10 @@ class Series:
     config: dict[str, Any] = field(default_factory=dict)
     unit_ns: int = 0
     """Unit of the images' times [ns], settled by the first image; 0: not yet."""
+
+    def __post_init__(self) -> None:
+        known = fields.plain({k: v for k, v in self.config.items() if k in _KEPT})
+        self.config = known
 
     def shape(self, stated: object, max_pixels: int) -> tuple[int, int]:
         """Return (y, x) of an image from the shape its message states.

@@ -35,6 +35,8 @@ TICKS_LENGTH = 20_000
 """Entries kept in the ticks stream, roughly."""
 EVENTS_LENGTH = 20_000
 """Entries kept in the events stream, roughly."""
+WORD_BYTES = 48
+"""What Python takes for a word of a command, besides its bytes."""
 CLOSED_KEPT = 256
 """Closed series of which the names of keys are remembered."""
 OPENED = "opened"
@@ -445,7 +447,7 @@ class Builder:
     def _add(self, batch: Batch, *words: str | int | bytes) -> None:
         command = tuple(w if isinstance(w, bytes) else encode(w) for w in words)
         batch.commands.append(command)
-        batch.bytes += sum(map(len, command)) + 16 * len(command)
+        batch.bytes += sum(map(len, command)) + WORD_BYTES * len(command)
 
     def _forget_closed(self, key: str) -> None:
         if not self.series[key].closed:

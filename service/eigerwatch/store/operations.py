@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 
 Value = str | int | float
 """What a field of meta may hold."""
+OVERHEAD_BYTES = 512
+"""What Python takes for an operation, besides the data in it."""
 
 
 @dataclass(slots=True)
@@ -86,3 +89,37 @@ class Close:
 
 
 Operation = Open | Update | Append | Reject | Extend | Ledger | Event | Close
+
+
+def size_of(operation: Operation) -> int:
+    """Return the bytes that an operation takes in memory, roughly."""
+    size = OVERHEAD_BYTES
+    match operation:
+        case Open(meta=fields) | Update(meta=fields) | Close(meta=fields):
+            size += _size_of(fields)
+        case Ledger(counts=counts):
+            size += _size_of(counts)
+        case Event(fields=texts):
+            size += _size_of(texts)
+        case Append(image_ids=ids, records=records, regions=regions):
+            size += ids.nbytes + records.nbytes
+            size += 0 if regions is None else regions.nbytes
+        case Reject(reason=reason, record=record):
+            size += sys.getsizeof(reason)
+            size += 0 if record is None else record.nbytes
+    return size
+
+
+def _size_of(fields: Mapping[str, Value]) -> int:
+    # Names are literals of the program, for the most part; a dict entry takes 100.
+    return sum(100 + len(name) + sys.getsizeof(v) for name, v in fields.items())
+
+
+def records_of(operation: Operation) -> int:
+    """Return how many frames are lost with an operation."""
+    match operation:
+        case Append(image_ids=ids):
+            return int(ids.size)
+        case Reject():
+            return 1
+    return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from eigerwatch.store.backlog import (
     without_rows,
 )
 from eigerwatch.store.client import Client, connect, explain, is_curable
-from eigerwatch.store.commands import OPENED, Batch, Builder
+from eigerwatch.store.commands import OPENED, WORD_BYTES, Batch, Builder
 from eigerwatch.store.losses import Losses
 from eigerwatch.store.spool import Command
 from eigerwatch.store.timeseries import Mirror
@@ -115,8 +114,14 @@ class Sender:
                 self._losses.lose(key, records)
             self.error = trouble
             # States, events and which frames there were are small and matter more.
-            with contextlib.suppress(OSError):
-                self.backlog.spool.append(without_records(batch.commands), reserve=True)
+            rest = without_records(batch.commands)
+            try:
+                kept = self.backlog.spool.append(rest, reserve=True)
+            except OSError:
+                kept = False
+            if not kept:
+                entries = sum(words[0] in (b"HSET", b"XADD") for words in rest)
+                self._losses.lose("", 0, entries)
 
     def send_oldest(self) -> bool:
         """Send the oldest batch; False when Redis did not take it."""
@@ -221,7 +226,7 @@ class Sender:
 
     def _remember(self, batch: list[Command]) -> None:
         now = time.monotonic()
-        size = sum(len(word) for words in batch for word in words)
+        size = sum(len(word) + WORD_BYTES for words in batch for word in words)
         self._recent.append((now, batch, size))
         total = sum(entry[2] for entry in self._recent)
         while self._recent and (
@@ -316,8 +321,12 @@ class Sender:
         self._event(key, EventKind.ALARM, {"reason": "store_lost", "text": text})
 
     def _declare_lost(self) -> None:
-        for key, records in self._losses.take().items():
-            text = f"{records} records of {key} could not be kept and are lost"
+        for key, (records, entries) in self._losses.take().items():
+            others = f"{entries} events, states or counts"
+            what = f"{records} records" if records or not entries else others
+            if records and entries:
+                what += f" and {others}"
+            text = f"{what} of {key} could not be kept and are lost"
             self._losses.warn(text)
             self._event(key, EventKind.ALARM, {"reason": "lost", "text": text})
 

@@ -6,7 +6,6 @@ import os
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from eigerwatch.store import keys
 from eigerwatch.store import operations as ops
 from eigerwatch.store.backlog import Backlog
 from eigerwatch.store.commands import Builder
+from eigerwatch.store.inbox import Inbox
 from eigerwatch.store.losses import Losses
 from eigerwatch.store.operations import Operation, Value
 from eigerwatch.store.sender import Sender, disk_trouble
@@ -55,6 +55,8 @@ class WriterStatus:
     """The writer's thread runs."""
     warnings: tuple[str, ...] = ()
     """What went wrong and is over, e.g. a series that had to be written again."""
+    lost_entries: int = 0
+    """Events, states and counts that could be kept nowhere."""
 
 
 class Writer:
@@ -75,19 +77,17 @@ class Writer:
 
     def __init__(self, url: str, settings: StoreSettings) -> None:
         self._flush_s = settings.flush_ms / 1000
-        self._ring_bytes = settings.ring_mb * 10**6
+        ring_bytes = settings.ring_mb * 10**6
         ttl_ms = max(1, round(settings.ttl_days * 86_400_000))
         spool = Spool(settings.data_dir / "spool", settings.spool_mb * 10**6)
         token = f"{os.getpid():x}{secrets.token_hex(6)}"
-        self._backlog = Backlog(self._ring_bytes, spool)
+        self._backlog = Backlog(ring_bytes, spool)
         self._builder = Builder(token, ttl_ms, settings.max_frames, MEMORY_BYTES)
         self._losses = Losses()
         self._sender = Sender(
             url, ttl_ms, self._backlog, self._builder, self._losses, self.event
         )
-        self._lock = threading.Lock()
-        self._inbox: deque[tuple[Operation, int]] = deque()
-        self._inbox_bytes = 0
+        self._inbox = Inbox(ring_bytes)
         self._wake = threading.Event()
         self._stopping = False
         self._deadline = float("inf")
@@ -102,11 +102,11 @@ class Writer:
 
     def open_series(self, key: str, meta: Mapping[str, Value], started_ms: int) -> None:
         """Begin a series, or go on with it."""
-        self._put(ops.Open(key, dict(meta), started_ms), 64 * len(meta))
+        self._put(ops.Open(key, dict(meta), started_ms))
 
     def update_series(self, key: str, meta: Mapping[str, Value]) -> None:
         """Set fields of a series' meta."""
-        self._put(ops.Update(key, dict(meta)), 64 * len(meta))
+        self._put(ops.Update(key, dict(meta)))
 
     def append(
         self,
@@ -135,8 +135,7 @@ class Writer:
         if rows.size != ids.size or (table is not None and len(table) != ids.size):
             raise ValueError("as many records and region rows as image ids")
         if ids.size:
-            size = ids.nbytes + rows.nbytes + (0 if table is None else table.nbytes)
-            self._put(ops.Append(key, channel, ids, rows, table), size)
+            self._put(ops.Append(key, channel, ids, rows, table))
 
     def reject(
         self,
@@ -148,15 +147,16 @@ class Writer:
     ) -> None:
         """Store that a frame came but cannot be used."""
         row = None if record is None else np.array(record, FRAME_RECORD).reshape(1)
-        self._put(ops.Reject(key, channel, int(image_id), reason, row), 200)
+        self._put(ops.Reject(key, channel, int(image_id), reason, row))
 
     def extend(self, key: str, channel: str, highest: int) -> None:
-        """Store that frame numbers up to `highest` exist."""
-        self._put(ops.Extend(key, channel, int(highest)), 64)
+        """Store that frame numbers up to `highest` exist; negative: none is known."""
+        if highest >= 0:
+            self._put(ops.Extend(key, channel, int(highest)))
 
     def ledger(self, key: str, channel: str, counts: Mapping[str, int]) -> None:
         """Store the counts of one channel, with the rows that were queued before."""
-        self._put(ops.Ledger(key, channel, dict(counts)), 200)
+        self._put(ops.Ledger(key, channel, dict(counts)))
 
     def event(self, key: str, kind: EventKind | str, fields: Mapping[str, str]) -> None:
         """Add an entry to the series' events; at least once, with one `id`."""
@@ -166,7 +166,7 @@ class Writer:
             "kind": str(kind),
         }
         entry.update({n: str(v) for n, v in fields.items() if n not in entry})
-        self._put(ops.Event(key, entry), sum(map(len, entry.values())) + 100)
+        self._put(ops.Event(key, entry))
 
     def preview(self, key: str, channel: str, image: bytes) -> None:
         """Replace the preview image; dropped while Redis is away."""
@@ -174,7 +174,7 @@ class Writer:
 
     def close_series(self, key: str, meta: Mapping[str, Value]) -> None:
         """End a series; frames may still come late."""
-        self._put(ops.Close(key, dict(meta)), 64 * len(meta))
+        self._put(ops.Close(key, dict(meta)))
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Write what is queued and end the thread.
@@ -204,7 +204,7 @@ class Writer:
             error = "the writer stopped by an error of its own: restart the service"
         return WriterStatus(
             connected=self._sender.connected and alive,
-            pending_bytes=self._inbox_bytes + self._backlog.bytes,
+            pending_bytes=self._inbox.bytes + self._backlog.bytes,
             spooled_bytes=self._backlog.spool.bytes,
             lost_records=self._losses.count,
             last_error=error,
@@ -213,24 +213,21 @@ class Writer:
             ),
             alive=alive,
             warnings=tuple(self._losses.warnings),
+            lost_entries=self._losses.entries,
         )
 
     # The thread.
 
-    def _put(self, operation: Operation, size: int) -> None:
-        with self._lock:
-            # Only a stuck disk lets the inbox grow: the thread empties it before
-            # every attempt to send.
-            if self._inbox_bytes + size > self._ring_bytes and isinstance(
-                operation, ops.Append
-            ):
-                self._losses.lose(operation.key, operation.image_ids.size)
-                self._sender.error = (
-                    "records come faster than memory and spool take them"
-                )
-                return
-            self._inbox.append((operation, size))
-            self._inbox_bytes += size
+    def _put(self, operation: Operation) -> None:
+        # Only a stuck disk lets the inbox grow: the thread empties it before every
+        # attempt to send.
+        if not self._inbox.put(operation):
+            records = ops.records_of(operation)
+            self._losses.lose(operation.key, records, entries=int(not records))
+            self._sender.error = (
+                "records come faster than memory and spool take them: free the disk "
+                "of store.data_dir, or raise store.ring_mb"
+            )
 
     def _run(self) -> None:
         next_flush = retry_at = time.monotonic()
@@ -261,7 +258,9 @@ class Writer:
 
     def _finish(self) -> None:
         self._written = (
-            not self._backlog and not self._inbox and self._losses.count == 0
+            not self._backlog
+            and not self._inbox
+            and self._losses.count == self._losses.entries == 0
         )
         try:
             while self._inbox:
@@ -271,22 +270,19 @@ class Writer:
         except OSError as exc:
             self._losses.lose("", self._backlog.records())
             self._sender.error = disk_trouble(exc)
-        if self._losses.count:
+        if self._losses.count or self._losses.entries:
             log.error(
-                "records lost", records=self._losses.count, cause=self._sender.error
+                "records lost",
+                records=self._losses.count,
+                entries=self._losses.entries,
+                cause=self._sender.error,
             )
         self._backlog.spool.close()
         self._sender.close()
 
     def _collect(self) -> None:
         """Turn what was enqueued into one batch and queue it."""
-        taken: list[Operation] = []
-        size = 0
-        with self._lock:
-            while self._inbox and size < BATCH_BYTES:
-                operation, bytes_ = self._inbox.popleft()
-                taken.append(operation)
-                size += bytes_
+        taken, size = self._inbox.take(BATCH_BYTES)
         if not taken:
             return
         batch = self._builder.build(taken)
@@ -295,5 +291,4 @@ class Writer:
             self._losses.lose(key, records)
         self._sender.keep(batch)
         # Only now: until here the records were on neither side.
-        with self._lock:
-            self._inbox_bytes -= size
+        self._inbox.release(size)

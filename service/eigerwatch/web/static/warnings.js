@@ -16,6 +16,7 @@ export function warningsOf(state) {
     found.push(`storing late: ${integer(writer.spooled_bytes / 1e6)} MB in the spool file`);
   }
   if (writer.lost_records > 0) found.push(`${integer(writer.lost_records)} records lost`);
+  if (writer.lost_entries > 0) found.push(`${integer(writer.lost_entries)} entries lost`);
   const rejected = Object.values(status.rejected_messages ?? {});
   const total = rejected.reduce((sum, n) => sum + Number(n), 0);
   if (total > 0) found.push(`${integer(total)} messages of the stream not understood`);

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from masters import images, write_series
+
+from eigerwatch.config import load_settings
+from eigerwatch.errors import ConfigError
+from eigerwatch.offline import Selection
+from eigerwatch.summing import SumTask, plan, sum_masters
+
+
+def planned(*masters: str, config: Path | None = None) -> SumTask:
+    task, _, _ = plan([Path(m) for m in masters], config, None, {}, {}, False)
+    return task
+
+
+def series(folder: Path) -> Path:
+    folder.mkdir()
+    return write_series(folder, images(4), frame_time=0.01)
+
+
+def summed(output: Path, *masters: Path, plot: bool = False) -> bool:
+    task = SumTask(list(masters), Selection(), output, plot=plot, pickle=True)
+    return sum_masters(task, load_settings(reduce={"threads": 1}))
+
+
+def test_masters_of_the_same_name_are_refused_before_they_are_read() -> None:
+    with pytest.raises(ConfigError) as refused:
+        planned("a/x_master.h5", "b/y_master.h5", "b/x_master.h5")
+    for word in ("a/x_master.h5", "b/x_master.h5", "--output"):
+        assert word in str(refused.value)
+    assert "y_master" not in str(refused.value)
+    with pytest.raises(ConfigError, match="same names"):
+        planned("x_master.h5", "./x_master.h5")
+
+
+def test_the_same_name_twice_is_fine_where_no_file_is_written(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("in: {master: x_master.h5}\nout: {file: False}\n")
+    assert len(planned("a/x.h5", "b/x.h5", config=config).masters) == 2
+
+
+def test_a_result_that_cannot_be_written_costs_only_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    (output / "x_master.h5.sums.npy").mkdir(parents=True)
+    first = series(tmp_path / "a")
+    second = series(tmp_path / "b").rename(tmp_path / "b" / "z_master.h5")
+    assert not summed(output, first, second)
+    said = capsys.readouterr()
+    (complaint,) = (line for line in said.err.splitlines() if "not written" in line)
+    assert complaint.startswith(str(output / "x_master.h5.sums.npy"))
+    assert "irectory" in complaint
+    written = [line for line in said.out.splitlines() if line.startswith("written: ")]
+    assert len(written) == 3 + 4
+    names = {path.name for path in output.iterdir()}
+    suffixes = ("csv", "pickle", "sums.csv", "sums.npy")
+    both = {f"{name}_master.h5.{s}" for name in "xz" for s in suffixes}
+    assert names == both
+    assert len(np.load(output / "z_master.h5.sums.npy")) == 4
+
+
+def test_all_written_is_complete(tmp_path: Path) -> None:
+    assert summed(tmp_path / "out", series(tmp_path / "a"))
