@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 import structlog
 
-from eigerwatch import catalogue
+from eigerwatch.bookkeeping import Bookkeeper
 from eigerwatch.errors import DecodeError
 from eigerwatch.model import (
     FRAME_RECORD,
-    REASON_SHIFT,
-    EventKind,
     FrameFlag,
     Message,
     SourceKind,
@@ -26,17 +24,11 @@ from eigerwatch.model import (
 )
 from eigerwatch.receive import BURST, Receiver
 from eigerwatch.recent import RecentRecords
-from eigerwatch.reduce import Reduced, Reducer, Rejection, kernel_name
+from eigerwatch.reduce import Reduced, Reducer, kernel_name
 from eigerwatch.series.instructions import (
     Closed,
     FrameReady,
-    FrameRejected,
-    FramesMissing,
-    HeaderAdopted,
     Instruction,
-    Opened,
-    Refused,
-    StateChanged,
 )
 from eigerwatch.series.ledger import ACCEPTED, REJECTED
 from eigerwatch.series.state import Series
@@ -52,8 +44,6 @@ _GATHER_S = 0.004
 """Pause in which messages gather, so that a batch's fixed costs are shared."""
 _TICK_S = 0.1
 _WATCH_S = 1.0
-_MOST_GAP_EVENTS = 200
-"""Gap events written per series; further holes are counted, not listed."""
 
 
 @dataclass(slots=True)
@@ -105,17 +95,15 @@ class Pipeline:
         self._done: deque[tuple[list[Job], Future[Reduced]]] = deque()
         self._in_flight = 0
         self._pending_bytes = 0
-        self._recent: dict[tuple[str, str], RecentRecords] = {}
+        self._recent = RecentRecords()
         self._repeats: list[tuple[FrameReady, np.void]] = []
-        self._gap_events: Counter[str] = Counter()
+        self._books = Bookkeeper(writer)
         self._next_tick = 0.0
         self._next_watch = 0.0
         self.reading_stopped = False
-        self.rejected_messages: Counter[str] = Counter()
         self.images_reduced = 0
-        for series in self._open_series():  # left by an earlier process
-            meta = catalogue.state_meta(series)
-            writer.open_series(series.key, meta, series.opened_ms)
+        for series in self._open_series():
+            self._books.go_on(series)
 
     def step(self) -> None:
         """Move everything on that can move; wait a little when nothing can."""
@@ -141,16 +129,11 @@ class Pipeline:
 
     # Steps 4 and 5: bytes to messages to instructions
 
-    def _count_rejected(self, kind: str, detail: str) -> None:
-        self.rejected_messages[kind] += 1
-        if self.rejected_messages[kind] == 1:
-            log.warning("first rejected message of its kind", kind=kind, detail=detail)
-
     def _track(
         self, source: SourceKind, message: Message | DecodeError, received_ns: int
     ) -> None:
         if isinstance(message, DecodeError):
-            self._count_rejected(message.kind, str(message))
+            self._books.count_rejected(message.kind, str(message))
             return
         tracker = self._trackers[source]
         instructions = tracker.accept(
@@ -195,7 +178,7 @@ class Pipeline:
             self._finish(batch, future.result(), touched)
         self._repeats = [r for r in self._repeats if not self._compared(*r)]
         for series, channel in touched.values():
-            self._write_ledger(series, channel)
+            self._books.write_ledger(series, channel)
 
     # Step 7: store
 
@@ -223,7 +206,7 @@ class Pipeline:
                     self._repeats.append((ready, records[index]))
             elif error is not None:
                 self._finished(ready, stored=False)
-                self._reject(
+                self._books.reject(
                     ready.series, ready.channel, ready.image_id, error, job.received_ns
                 )
             else:
@@ -233,10 +216,7 @@ class Pipeline:
         for (key, channel), indices in groups.items():
             image_ids = np.array([batch[i].ready.image_id for i in indices], np.int64)
             chosen = records if len(indices) == len(batch) else records[indices]
-            recent = self._recent.get((key, channel))
-            if recent is None:
-                recent = self._recent[(key, channel)] = RecentRecords()
-            recent.add(image_ids, chosen)
+            self._recent.add(key, channel, image_ids, chosen)
             self._writer.append(key, channel, image_ids, chosen)
 
     def _finished(self, ready: FrameReady, *, stored: bool) -> None:
@@ -264,8 +244,7 @@ class Pipeline:
                 key=series.key, channel=channel, **_one(image_id, record)
             )
         else:
-            recent = self._recent.get((series.key, channel))
-            first = recent.get(image_id) if recent else None
+            first = self._recent.get(series.key, channel, image_id)
             if first is None or same_counts(first, record):
                 return True
             ledger.conflicts += 1
@@ -273,95 +252,13 @@ class Pipeline:
             self._writer.append(
                 key=series.key, channel=channel, **_one(image_id, first)
             )
-        self._write_ledger(series, channel)
+        self._books.write_ledger(series, channel)
         return True
 
-    def _reject(
-        self,
-        series: Series,
-        channel: str,
-        image_id: int,
-        error: Rejection,
-        received_ns: int,
-    ) -> None:
-        record = np.zeros((), FRAME_RECORD)
-        record["received_ns"] = received_ns
-        record["flags"] = FrameFlag.REJECTED | error.reason << REASON_SHIFT
-        reason = f"{error.reason.name.lower()}: {error.detail}"
-        self._writer.reject(series.key, channel, image_id, reason, record)
-
-    def _write_ledger(self, series: Series, channel: str) -> None:
-        if series.highest < 0:
-            return
-        # Every channel's string reaches the series' highest frame, so that the
-        # counts of any channel add up to highest + 1.
-        self._writer.extend(series.key, channel, series.highest)
-        self._writer.ledger(
-            series.key,
-            channel,
-            catalogue.ledger_counts(series.ledger(channel), series.highest),
-        )
-
-    def _write_ledgers(self, series: Series) -> None:
-        for channel in series.channels:
-            self._write_ledger(series, channel)
-
-    # What the trackers say besides frames
-
     def _carry_out(self, instruction: Instruction) -> None:
-        match instruction:
-            case Opened(series):
-                self._writer.open_series(
-                    series.key, catalogue.opening_meta(series), series.opened_ms
-                )
-                self._writer.event(series.key, EventKind.START, {})
-                log.info("series began", series=series.key, number=series.announced)
-            case HeaderAdopted(series):
-                self._writer.update_series(series.key, catalogue.header_meta(series))
-            case FrameRejected(series, channel, image_id, reason, detail):
-                error = Rejection(reason, detail)
-                self._reject(series, channel, image_id, error, time.time_ns())
-                self._write_ledger(series, channel)
-            case FramesMissing(series, channel, runs):
-                self._declare(series, channel, runs)
-            case StateChanged(series):
-                self._writer.update_series(series.key, catalogue.state_meta(series))
-            case Closed(series):
-                self._close_series(series)
-            case Refused(_, detail):
-                self._count_rejected("sequence", detail)
-
-    def _declare(
-        self, series: Series, channel: str, runs: list[tuple[int, int]]
-    ) -> None:
-        for first, last in runs:
-            if self._gap_events[series.key] < _MOST_GAP_EVENTS:
-                self._gap_events[series.key] += 1
-                self._writer.event(
-                    series.key,
-                    EventKind.GAP,
-                    {"channel": channel, "first": str(first), "last": str(last)},
-                )
-        self._write_ledger(series, channel)
-
-    def _close_series(self, series: Series) -> None:
-        self._write_ledgers(series)
-        ended_ms = time.time_ns() // 1_000_000
-        self._writer.event(series.key, EventKind.END, {"state": series.state.value})
-        self._writer.close_series(
-            series.key, {**catalogue.state_meta(series), "ended_ms": ended_ms}
-        )
-        for channel, ledger in series.channels.items():
-            log.info(
-                "series ended",
-                series=series.key,
-                channel=channel,
-                state=series.state.value,
-                seconds=round((ended_ms - series.opened_ms) / 1000, 1),
-                **catalogue.ledger_counts(ledger, series.highest),
-            )
-            self._recent.pop((series.key, channel), None)
-        self._gap_events.pop(series.key, None)
+        self._books.carry_out(instruction)
+        if isinstance(instruction, Closed):
+            self._recent.forget(instruction.series.key)
 
     def _pass_time(self) -> None:
         now = time.monotonic()
@@ -374,8 +271,7 @@ class Pipeline:
             self._next_watch = now + _WATCH_S
             self._receiver.watch()
             for series in self._open_series():
-                self._writer.update_series(series.key, catalogue.state_meta(series))
-                self._write_ledgers(series)
+                self._books.refresh(series)
 
     def _open_series(self) -> Iterable[Series]:
         for tracker in self._trackers.values():
@@ -400,7 +296,7 @@ class Pipeline:
             for instruction in tracker.close_all(time.monotonic()):
                 self._carry_out(instruction)
             for series in tracker.open_series:
-                self._write_ledgers(series)
+                self._books.write_ledgers(series)
 
     def status(self) -> dict[str, Any]:
         """Return what the page shows about the consumer; safe from any thread."""
@@ -422,7 +318,7 @@ class Pipeline:
             "images_reduced": self.images_reduced,
             "reading_stopped": self.reading_stopped,
             "pending_bytes": self._pending_bytes,
-            "rejected_messages": dict(self.rejected_messages),
+            "rejected_messages": dict(self._books.rejected_messages),
             "tee_dropped": self._receiver.tee_dropped,
         }
 
