@@ -76,7 +76,7 @@ def web(store: MemoryStore) -> Iterator[RunningWeb]:
     web.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
