@@ -251,6 +251,32 @@ def test_server_restart_leaves_no_hole(
         second.stop()
 
 
+def test_a_server_that_stays_away_is_never_called_connected(
+    watched: Any, store: MemoryStore, beam: Any
+) -> None:
+    store.open(KEY)
+    store.append(KEY, beam.totals(1000))
+    page = watched.page
+    server = RunningWeb(store)
+    watched.own.append(server.url)
+    page.goto(server.url)
+    await_drawn(page, 1000)
+    server.stop()
+    expect(page.locator("#link")).to_contain_text("disconnected")
+    # Retries and polling by now: 1 + 2 + 3 s, then every 3 s.
+    page.evaluate(
+        """() => {
+            window.links = [];
+            const link = document.getElementById("link");
+            new MutationObserver(() => window.links.push(link.textContent))
+                .observe(link, {childList: true, characterData: true, subtree: true});
+        }"""
+    )
+    page.wait_for_function("() => window.links.length >= 12", timeout=30_000)
+    said = page.evaluate("() => window.links")
+    assert all("disconnected" in text for text in said), said
+
+
 def test_silence_of_the_server_shows_as_stale(
     watched: Any, web: Any, collecting: MemoryStore
 ) -> None:

@@ -31,8 +31,9 @@ BATCH_BYTES = 4 * 2**20
 """A flush takes about this much at most, so that one EXEC stays short."""
 BACKOFF_S = 0.25
 """Pause after a failed attempt."""
-MEMORY_BYTES = 64 * 2**20
-"""Records of live series kept in case the server loses them."""
+MEMORY_BYTES = 4 * 2**20
+"""Records of live series kept in case the server loses them: 65 000 frames. Little, so
+that the process stays at one size however long a series is."""
 
 
 @dataclass(frozen=True, slots=True)

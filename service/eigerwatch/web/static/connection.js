@@ -19,6 +19,8 @@ export class Connection {
     this.slow = false;
     this.link = null;
     this.lastMessage = performance.now();
+    this.openedAt = this.lastMessage;
+    this.polledAt = -Infinity; // when polling last brought something
     setInterval(() => this.watch(), 250);
     this.open();
   }
@@ -41,7 +43,7 @@ export class Connection {
     const socket = new WebSocket(`${scheme}//${location.host}/api/v1/live`);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
-    this.lastMessage = performance.now();
+    this.openedAt = performance.now();
     socket.onopen = () => {
       this.failures = 0;
       this.polling = false;
@@ -113,7 +115,7 @@ export class Connection {
     while (this.polling) {
       try {
         await this.pollOnce();
-        this.lastMessage = performance.now();
+        this.lastMessage = this.polledAt = performance.now();
       } catch { /* the watchdog tells */ }
       this.watch();
       await new Promise((done) => setTimeout(done, 300));
@@ -141,7 +143,7 @@ export class Connection {
 
   watch() {
     const now = performance.now();
-    const silent = now - this.lastMessage;
+    const silent = now - Math.max(this.lastMessage, this.openedAt);
     if (this.retryAt !== null && now >= this.retryAt) this.open();
     if (silent > GIVE_UP_MS && this.socket) {
       const dead = this.socket;
@@ -151,7 +153,7 @@ export class Connection {
       return;
     }
     const open = this.socket?.readyState === WebSocket.OPEN;
-    if (this.polling && silent <= STALE_MS) {
+    if (this.polling && now - this.polledAt <= STALE_MS) {
       this.tell("connected", "by polling");
     } else if (open) {
       const stale = silent > STALE_MS;
