@@ -68,7 +68,7 @@ class StreamSettings(_Section):
     """ZeroMQ address of the DCU's stream socket (v2: port 31001, v1: port 9999)."""
     source: Literal["live", "sim"] = "live"
     """What series from this endpoint are called; the demo says ``sim``."""
-    receive_hwm: int = Field(default=64, ge=1, le=100_000)
+    receive_hwm: int = Field(default=128, ge=1, le=100_000)
     """Messages ZeroMQ holds before the sender must wait."""
     tee: str | None = None
     """Address to bind for an untouched copy of the stream, e.g.

@@ -43,6 +43,8 @@ SERIES_S = 60.0
 """Length of one simulated series, that of the published method [s]."""
 
 _PAUSE_S = 3.0
+_DETECTOR_BUFFER = 1000
+"""Frames the virtual detector holds while this machine is busy otherwise."""
 _CONNECT_TIMEOUT_S = 20
 _PAGE_TIMEOUT_S = 30.0
 _POLL_S = 0.2
@@ -265,6 +267,7 @@ def simulator_arguments(
         "--series": n_series,
         "--pause-s": _PAUSE_S,
         "--wait-s": _CONNECT_TIMEOUT_S,
+        "--hwm": _DETECTOR_BUFFER,
         "--truth": folder / "truth",
         "--summary": folder / "summary.json",
     }
