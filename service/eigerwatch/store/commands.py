@@ -1,4 +1,8 @@
-"""Turns what the pipeline reports into idempotent Redis commands."""
+"""Turns what the pipeline reports into idempotent Redis commands.
+
+Long for one reason: every kind of operation adds to the same batch and to the same
+picture of what each series' keys hold, so none can be told without the others.
+"""
 
 from __future__ import annotations
 
