@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import pytest
 from helpers import SHARED_DATA
+from kernel_cases import VARIANTS
+
+
+def pytest_report_header() -> str:
+    return f"kernel variants of this build and CPU: {', '.join(VARIANTS)}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,21 +1,33 @@
+from collections.abc import Sequence
+from typing import final
+
 from typing_extensions import Buffer
 
+@final
+class Selection:
+    """Which pixels of an image count, and which regions are summed."""
+
+    def __new__(
+        cls,
+        pixels: int,
+        low: int,
+        high: int,
+        mask: Buffer | None = None,
+        edges: Buffer | None = None,
+        regions: int = 0,
+    ) -> Selection: ...
+
 def reduce(
-    payload: Buffer,
+    payloads: Sequence[Buffer],
     encoding: int,
     itemsize: int,
-    pixels: int,
-    low: int,
-    high: int,
-    mask: Buffer | None,
-    regions: Buffer | None,
-    counts: Buffer,
+    selection: Selection,
+    records: Buffer,
     region_rows: Buffer | None,
     scratch: Buffer | None,
-    extents: Buffer | None = None,
     /,
-) -> None:
-    """Classify, count and sum the pixels of one compressed image."""
+) -> list[tuple[int, str]]:
+    """Classify, count and sum the pixels of compressed images."""
 
 def decode(
     payload: Buffer,
@@ -28,11 +40,24 @@ def decode(
 ) -> None:
     """Decompress one image into `out`, pixels x itemsize bytes."""
 
-def scratch_bytes(payload: Buffer, encoding: int, itemsize: int, pixels: int, /) -> int:
-    """Return the size of the scratch buffer that this payload needs [bytes]."""
+def bin_pixels(
+    payload: Buffer,
+    encoding: int,
+    itemsize: int,
+    selection: Selection,
+    width: int,
+    factor: int,
+    sums: Buffer,
+    kept: Buffer,
+    scratch: Buffer | None,
+    /,
+) -> None:
+    """Sum and count the kept pixels of squares of `factor` x `factor` pixels."""
 
-def region_extents(regions: Buffer, pixels: int, /) -> bytes:
-    """Return (first, stop) as uint32 for each bitmap: its bytes that are not all 0."""
+def scratch_bytes(
+    payloads: Sequence[Buffer], encoding: int, itemsize: int, pixels: int, /
+) -> int:
+    """Return the size of the scratch buffer that these payloads need [bytes]."""
 
 def variant() -> str:
     """Return the name of the variant in use."""

@@ -19,9 +19,10 @@ from eigerwatch.series.instructions import (
     Instruction,
     Opened,
     Refused,
+    SettingsBegan,
     StateChanged,
 )
-from eigerwatch.series.state import Series
+from eigerwatch.series.state import Series, SettingsVersion
 from eigerwatch.store.write import Writer
 
 log = structlog.get_logger()
@@ -56,9 +57,13 @@ class Bookkeeper:
                     series.key, catalogue.opening_meta(series), series.opened_ms
                 )
                 self._writer.event(series.key, EventKind.START, {})
+                self._write_masks(series)
                 log.info("series began", series=series.key, number=series.announced)
             case HeaderAdopted(series):
                 self._writer.update_series(series.key, catalogue.header_meta(series))
+                self._write_masks(series)
+            case SettingsBegan(series, channel, version):
+                self._begin_settings(series, channel, version)
             case FrameRejected(series, channel, image_id, reason, detail):
                 error = Rejection(reason, detail)
                 self.reject(series, channel, image_id, error, time.time_ns())
@@ -71,6 +76,30 @@ class Bookkeeper:
                 self._close_series(series)
             case Refused(_, detail):
                 self.count_rejected("sequence", detail)
+
+    def _write_masks(self, series: Series) -> None:
+        if series.start is not None:
+            for channel, mask in series.start.pixel_masks.items():
+                self._writer.mask(series.key, channel, mask)
+
+    def _begin_settings(
+        self, series: Series, channel: str, version: SettingsVersion
+    ) -> None:
+        """Store what is counted from now on, before the first record that says so."""
+        self._writer.update_series(series.key, catalogue.state_meta(series))
+        for note in version.notes:
+            log.warning("counted otherwise than asked for", series=series.key, why=note)
+        if version.number > 0 or version.notes:
+            self._writer.event(
+                series.key,
+                EventKind.SETTINGS,
+                {
+                    "channel": channel,
+                    "version": str(version.number),
+                    "first": str(version.from_image_id),
+                    "notes": "; ".join(version.notes),
+                },
+            )
 
     def _declare(
         self, series: Series, channel: str, runs: list[tuple[int, int]]

@@ -14,6 +14,7 @@ from eigerwatch.model import FRAME_RECORD, SeriesStart, SourceKind, SourceState
 from eigerwatch.series.ledger import ChannelLedger
 from eigerwatch.series.remembered import Remembered, RememberedChannel
 from eigerwatch.series.state import Series, SettingsVersion
+from eigerwatch.store import keys
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import Reader
 
@@ -124,6 +125,8 @@ def state_meta(series: Series) -> Meta:
         )
     if series.time_origin_ns is not None:
         meta["time_origin_ns"] = series.time_origin_ns
+    for channel, slots in series.region_slots.items():
+        meta[keys.slots_field(channel)] = slots
     return meta
 
 
@@ -176,21 +179,37 @@ def remembered(info: SeriesInfo, reader: Reader) -> Remembered:
         key=info.key,
         series_id=int(meta["series_id"]),
         series_unique_id=meta.get("series_unique_id") or None,
-        start=_start_of(meta) if meta.get("header_missing") == "0" else None,
+        start=_start_of(info, reader) if meta.get("header_missing") == "0" else None,
         state=SourceState(meta["state"]),
         end_seen=meta.get("end_seen") == "1",
         opened_ms=_number(meta, "started_ms", int) or 0,
         time_origin_ns=_number(meta, "time_origin_ns", int),
         refused=_number(meta, "refused", int) or 0,
         channels=channels,
-        settings=tuple(
-            SettingsVersion(**version)
-            for version in json.loads(meta.get("settings", "[]"))
-        ),
+        settings=tuple(map(_version_of, json.loads(meta.get("settings", "[]")))),
+        region_slots={
+            channel: int(meta[keys.slots_field(channel)])
+            for channel in channels
+            if keys.slots_field(channel) in meta
+        },
     )
 
 
-def _start_of(meta: Mapping[str, str]) -> SeriesStart:
+def _version_of(stored: Mapping[str, Any]) -> SettingsVersion:
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in stored.items()
+    }
+    return SettingsVersion(**fields)
+
+
+def _start_of(info: SeriesInfo, reader: Reader) -> SeriesStart:
+    meta = info.meta
+    masks = {
+        channel: mask
+        for channel in info.channels
+        if (mask := reader.mask(info.key, channel)) is not None
+    }
     shape = json.loads(meta.get("shape", "null"))
     dtype = meta.get("dtype")
     return SeriesStart(
@@ -210,4 +229,5 @@ def _start_of(meta: Mapping[str, str]) -> SeriesStart:
         header=json.loads(meta.get("header", "{}")),
         user_data=json.loads(meta.get("user_data", "null")),
         stream=meta.get("stream", ""),
+        pixel_masks=masks,
     )

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     NonNegativeInt,
+    Tag,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -53,6 +56,18 @@ class _Section(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
     )
+
+
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Radius = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+_TAGS = ("one", "list")
+
+
+def _one_or_list(value: Any) -> str:
+    """Tell apart, for settings that may be either, so that errors are about one."""
+    return "list" if isinstance(value, list | tuple) else "one"
 
 
 def _check_endpoint(value: str) -> str:
@@ -101,6 +116,8 @@ class FilterSettings(_Section):
     """Smallest value that counts [counts]."""
     high: Literal["auto"] | NonNegativeInt = "auto"
     """Largest value that counts [counts]; ``auto``: the detector's own limit."""
+    pixel_mask: bool = True
+    """Leave out the pixels that the detector's own pixel mask marks."""
 
     @field_validator("high")
     @classmethod
@@ -111,6 +128,96 @@ class FilterSettings(_Section):
         if isinstance(value, int) and low is not None and value < low:
             raise ValueError(f"not below filter.low, which is {low}")
         return value
+
+
+class RoiSettings(_Section):
+    """A region of the image; coordinates are (y, x) in pixels, as in an array.
+
+    Exactly one shape is given.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
+    """What the region is called."""
+    rectangle: tuple[int, int, int, int] | None = None
+    """y0, y1, x0, x1: rows y0 to y1 and columns x0 to x1, the second excluded."""
+    disc: tuple[Coordinate, Coordinate, Radius] | None = None
+    """y, x, radius: pixels whose centre is nearer than `radius`."""
+    annulus: tuple[Coordinate, Coordinate, Radius, Radius] | None = None
+    """y, x, inner, outer: inner <= distance < outer."""
+    polygon: tuple[tuple[Coordinate, Coordinate], ...] | None = Field(
+        default=None, min_length=3, max_length=1000
+    )
+    """Corners as [y, x], by the even-odd rule."""
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        shapes = {
+            "rectangle": self.rectangle,
+            "disc": self.disc,
+            "annulus": self.annulus,
+            "polygon": self.polygon,
+        }
+        given = [name for name, shape in shapes.items() if shape is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"region {self.name!r} needs one shape of {', '.join(shapes)}; it has "
+                f"{' and '.join(given) or 'none'}"
+            )
+        if self.rectangle is not None:
+            y0, y1, x0, x1 = self.rectangle
+            if y0 >= y1 or x0 >= x1:
+                raise ValueError(
+                    f"region {self.name!r}: rectangle is y0, y1, x0, x1 with y0 < y1 "
+                    "and x0 < x1"
+                )
+        if self.annulus is not None and not self.annulus[2] < self.annulus[3]:
+            raise ValueError(
+                f"region {self.name!r}: annulus is y, x, inner, outer with "
+                "inner < outer"
+            )
+        return self
+
+
+class RegionSettings(_Section):
+    """Parts of the image that are summed beside the whole."""
+
+    modules: Annotated[
+        Annotated[Literal["auto", "none"], Tag("one")]
+        | Annotated[tuple[tuple[int, int, int, int], ...], Tag("list")],
+        Discriminator(_one_or_list),
+    ] = "auto"
+    """The detector's modules. ``auto``: those of the known EIGER geometries, else what
+    the gaps in the pixel mask separate; or a list of y0, y1, x0, x1."""
+    rois: tuple[RoiSettings, ...] = Field(default=(), max_length=256)
+    """Regions of your own."""
+    rings: Annotated[
+        Annotated[int, Field(ge=0, le=256), Tag("one")]
+        | Annotated[
+            tuple[Annotated[float, Field(gt=0, le=1e6)], ...],
+            Field(min_length=2, max_length=257),
+            Tag("list"),
+        ],
+        Discriminator(_one_or_list),
+    ] = 0
+    """Resolution rings: how many, of equal area; or their limits [angstrom]."""
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        names = [roi.name for roi in self.rois]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two regions are called {name!r}")
+            if name.startswith(("module_", "ring_")):
+                raise ValueError(f"{name!r}: names in module_ and ring_ are taken")
+        if not isinstance(self.rings, int) and len(set(self.rings)) < len(self.rings):
+            raise ValueError("rings: a limit is given twice")
+        if not isinstance(self.modules, str):
+            if len(self.modules) > 256:
+                raise ValueError("modules: more than 256")
+            for y0, y1, x0, x1 in self.modules:
+                if y0 >= y1 or x0 >= x1:
+                    raise ValueError("modules: y0, y1, x0, x1 with y0 < y1 and x0 < x1")
+        return self
 
 
 class SeriesSettings(_Section):
@@ -201,6 +308,10 @@ class Settings(BaseSettings):
     stream: StreamSettings = StreamSettings()
     replay: ReplaySettings = ReplaySettings()
     filter: FilterSettings = FilterSettings()
+    mask: HomePath | None = None
+    """File of a mask of your own: an ``.npy``, ``FILE.h5::/DATASET`` or an image;
+    pixels other than 0 are left out."""
+    regions: RegionSettings = RegionSettings()
     series: SeriesSettings = SeriesSettings()
     reduce: ReduceSettings = ReduceSettings()
     store: StoreSettings = StoreSettings()
@@ -292,7 +403,9 @@ def describe(error: ValidationError, origin: str) -> str:
     first = error.errors()[0]
     location = [str(part) for part in first["loc"]]
     key = ".".join(
-        part for part in location if not part.startswith(("literal[", "int"))
+        part
+        for part in location
+        if part not in _TAGS and not part.startswith(("literal[", "int"))
     )
     variable = ENV_PREFIX + "__".join(location[:2]).upper()
     where = f"environment variable {variable}" if variable in os.environ else origin
@@ -339,10 +452,15 @@ def _not_json() -> str | None:
 
 
 def _siblings(location: list[str]) -> list[str]:
+    """Return the keys that are known where an unknown one stands."""
     model: Any = Settings
     for part in location[:-1]:
+        if part.isdigit():  # the members of a list are alike
+            continue
         fields = getattr(model, "model_fields", {})
         model = fields[part].annotation if part in fields else None
+        members = get_args(model)
+        model = members[0] if members else model
     return sorted(getattr(model, "model_fields", {}))
 
 

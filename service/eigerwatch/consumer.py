@@ -17,6 +17,7 @@ from eigerwatch.model import SourceKind
 from eigerwatch.pipeline import Pipeline
 from eigerwatch.receive import Receiver
 from eigerwatch.reduce import Reducer, kernel_name, kernel_problem
+from eigerwatch.selection import Selector
 from eigerwatch.series.tracker import SeriesTracker
 from eigerwatch.simplon.decoder import Decoder
 from eigerwatch.store.client import check_server, connect
@@ -90,9 +91,10 @@ class Consumer:
         endpoints = {SourceKind(settings.stream.source): settings.stream.endpoint}
         if settings.replay.enabled:
             endpoints[SourceKind.REPLAY] = settings.replay.endpoint
+        selector = Selector.of(settings)
         trackers = {
             kind: SeriesTracker(
-                kind, settings.series, settings.filter, settings.store.max_frames
+                kind, settings.series, selector, settings.store.max_frames
             )
             for kind in endpoints
         }

@@ -50,6 +50,10 @@ COUNTS_BYTES = 32
 REGION_ROW = np.dtype([("total", "<u8"), ("kept", "<u4"), ("sentinel", "<u4")])
 """One region of one frame, 16 bytes."""
 
+REGION_EDGE = np.dtype([("pixel", "<u4"), ("region", "<u2"), ("enters", "<u2")])
+"""Where a region is entered (1) or left (0), going through the pixels of an image row
+by row."""
+
 
 class FrameFlag(IntFlag):
     """Bits of `FRAME_RECORD` ``flags``; the top four bits hold a `RejectReason`."""
@@ -110,6 +114,8 @@ class Encoding(StrEnum):
     """HDF5 framing: u64 size, u32 block size, then u32 length + block, big-endian."""
     BSLZ4 = "bslz4"
     """Bitshuffle, the same framing, LZ4 blocks, raw tail of n mod 8 elements."""
+    BSZSTD = "bszstd"
+    """The same with Zstandard."""
 
 
 class SourceKind(StrEnum):
@@ -204,6 +210,16 @@ class Image:
         return self.shape[0] * self.shape[1]
 
 
+@dataclass(frozen=True, slots=True)
+class PixelMask:
+    """Which pixels of an image are used."""
+
+    shape: tuple[int, int]
+    """(y, x) [pixels]."""
+    used: bytes = field(repr=False)
+    """Bit set = pixel used, `numpy.packbits(..., bitorder="little")` over (y, x)."""
+
+
 @dataclass(slots=True)
 class SeriesStart:
     """A series was armed. Everything but `series_id` may be unknown."""
@@ -235,6 +251,10 @@ class SeriesStart:
     """header_appendix (v1) or user_data (v2), safe for JSON."""
     stream: str = ""
     """``v1``, ``v2`` or ``file``."""
+    mask_images: Mapping[str, Image] = field(default_factory=dict, repr=False)
+    """By channel, the detector's pixel mask as it was sent: other than 0 = masked."""
+    pixel_masks: Mapping[str, PixelMask] = field(default_factory=dict)
+    """By channel, what has become of `mask_images`."""
 
 
 @dataclass(slots=True)
@@ -289,6 +309,10 @@ class PixelFilter:
     """Settings version within the series; goes into each record."""
     mask: bytes | None = None
     """Bit set = pixel used, `numpy.packbits(..., bitorder="little")` over (y, x)."""
+    edges: bytes | None = None
+    """(n,) of `REGION_EDGE`, by pixel: the regions that are summed."""
+    regions: int = 0
+    """Number of regions."""
 
 
 def sentinel_of(dtype: np.dtype[Any]) -> int:

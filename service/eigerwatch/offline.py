@@ -18,6 +18,7 @@ from eigerwatch.model import (
     FRAME_RECORD,
     MISSING_TOTAL,
     REASON_SHIFT,
+    REGION_ROW,
     BadFrame,
     FileChunk,
     Frame,
@@ -26,11 +27,11 @@ from eigerwatch.model import (
     PixelFilter,
     RejectReason,
     SeriesStart,
-    automatic_high,
     cap_of,
 )
 from eigerwatch.reduce import Reduced, Reducer
 from eigerwatch.replay.recording import Recording, open_master
+from eigerwatch.selection import PixelSelection, Selector
 
 _BATCHES_PER_THREAD = 4
 
@@ -39,7 +40,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class FrameRange:
     """Frames by number, from 1, both ends included; 0 = the first or the last."""
 
     start: int = 0
@@ -74,7 +75,7 @@ class Selection:
         return first, min(self.end or n_frames, n_frames)
 
 
-ALL = Selection()
+ALL = FrameRange()
 
 
 @dataclass(slots=True)
@@ -91,9 +92,10 @@ class MasterSums:
     last_frame: int
     records: np.ndarray[Any, np.dtype[Any]]
     """(frames,) of `FRAME_RECORD` in order; a missing frame is all zero."""
-    filter: PixelFilter
-    high_from: str
-    """Where the upper limit comes from: ``set`` or ``auto: ...``."""
+    regions: np.ndarray[Any, np.dtype[Any]]
+    """(frames, regions) of `REGION_ROW`, in the order of `selection.regions`."""
+    selection: PixelSelection
+    """What was counted."""
     reasons: dict[int, str] = field(default_factory=dict)
     """Frame number to the sentence that says why it was rejected."""
     problems: list[str] = field(default_factory=list)
@@ -133,39 +135,10 @@ class MasterSums:
         return found
 
 
-def pixel_filter(
-    settings: FilterSettings, start: SeriesStart
-) -> tuple[PixelFilter, str]:
-    """Return the filter of a series and where its upper limit comes from.
-
-    Raises
-    ------
-    ConfigError
-        The lower limit is above the detector's own upper one.
-    """
-    if start.dtype is None:
-        raise ReplayError("the element type of the images is unknown")
-    if settings.high != "auto":
-        return PixelFilter(settings.low, settings.high), "set"
-    high = automatic_high(start.dtype, start.saturation_value, start.countrate_cutoff)
-    if high == start.saturation_value:
-        origin = "auto: saturation_value"
-    elif high == start.countrate_cutoff:
-        origin = "auto: countrate_correction_count_cutoff"
-    else:
-        origin = f"auto: limit of {start.dtype.name}"
-    if settings.low > high:
-        raise ConfigError(
-            f"filter.low = {settings.low} is above the upper limit {high} ({origin}); "
-            f"lower it, or set filter.high, at most {cap_of(start.dtype)}"
-        )
-    return PixelFilter(settings.low, high), origin
-
-
 def sum_master(
     path: Path,
     settings: Settings,
-    selection: Selection = ALL,
+    frame_range: FrameRange = ALL,
     progress: Progress | None = None,
     *,
     channel: str | None = None,
@@ -178,8 +151,9 @@ def sum_master(
     path
         Detector's master file.
     settings
-        `filter`, `reduce`, `replay.roots` and `stream.max_pixels` are used.
-    selection
+        `filter`, `mask`, `regions`, `reduce`, `replay.roots` and `stream.max_pixels`
+        are used.
+    frame_range
         Which frames.
     progress
         Told how far it is.
@@ -196,7 +170,7 @@ def sum_master(
     Raises
     ------
     ReplayError
-        The file holds nothing to process, or not the selection or channel.
+        The file holds nothing to process, or not the range or channel.
     ConfigError
         The filter contradicts itself for this detector.
     """
@@ -204,7 +178,7 @@ def sum_master(
         recording = stack.enter_context(
             open_master(path, settings.replay.roots, settings.stream.max_pixels)
         )
-        task = _Task(path, recording, settings, selection, channel)
+        task = _Task(path, recording, settings, frame_range, channel)
         if reducer is None:
             reducer = stack.enter_context(closing(Reducer(settings.reduce)))
         return task.run(reducer, progress)
@@ -228,7 +202,7 @@ class _Task:
         path: Path,
         recording: Recording,
         settings: Settings,
-        selection: Selection,
+        frame_range: FrameRange,
         channel: str | None,
     ) -> None:
         self._recording = recording
@@ -239,8 +213,15 @@ class _Task:
                 f"{path} has no channel {channel!r}; it has "
                 f"{', '.join(recording.channels)}"
             )
-        first, last = selection.within(recording.n_frames)
-        filter_, high_from = pixel_filter(settings.filter, recording.start)
+        first, last = frame_range.within(recording.n_frames)
+        selection = _selection(settings, recording.start, channel)
+        self._filter = PixelFilter(
+            selection.low,
+            selection.high,
+            mask=None if selection.mask is None else selection.mask.used,
+            edges=selection.regions.edges or None,
+            regions=len(selection.regions),
+        )
         self.sums = MasterSums(
             path=path,
             start=recording.start,
@@ -249,8 +230,8 @@ class _Task:
             first_frame=first,
             last_frame=last,
             records=np.zeros(last - first + 1, FRAME_RECORD),
-            filter=filter_,
-            high_from=high_from,
+            regions=np.zeros((last - first + 1, len(selection.regions)), REGION_ROW),
+            selection=selection,
         )
         self._flags = FrameFlag.FROM_FILE
         if recording.start.frame_time_s is not None:
@@ -275,8 +256,7 @@ class _Task:
                 pending_bytes -= self._finish(*pending.popleft())
                 if progress is not None:
                     progress(self._done, total)
-            filters = [sums.filter] * len(batch.images)
-            pending.append((batch, reducer.submit(batch.images, filters)))
+            pending.append((batch, reducer.submit(batch.images, self._filter)))
             pending_bytes += batch.bytes
         while pending:
             self._finish(*pending.popleft())
@@ -315,15 +295,15 @@ class _Task:
     def _finish(self, batch: _Batch, future: Future[Reduced]) -> int:
         """Write a batch's results to their places; return its size."""
         reduced = future.result()
-        records = reduced.counts
+        records = reduced.records
         records["flags"] = self._stored
         records["start_ns"] = batch.starts
         records["real_ns"] = self._recording.real_ns or 0
         self.sums.records[batch.places] = records
-        if any(reduced.errors):
-            for place, error in zip(batch.places, reduced.errors, strict=True):
-                if error is not None:
-                    self._reject(place, error.reason, error.detail)
+        if reduced.regions.size:
+            self.sums.regions[batch.places] = reduced.regions
+        for index, error in reduced.errors.items():
+            self._reject(batch.places[index], error.reason, error.detail)
         self._done += len(batch.places)
         return batch.bytes
 
@@ -335,6 +315,31 @@ class _Task:
         record["flags"] = flags | reason << REASON_SHIFT
         record["start_ns"] = self._recording.start_ns(image_id) or 0
         sums.reasons[image_id + 1] = detail
+
+
+def _selection(settings: Settings, start: SeriesStart, channel: str) -> PixelSelection:
+    """Return what is to be counted.
+
+    Raises
+    ------
+    ConfigError
+        Nothing could ever be kept, or the user's mask cannot be used.
+    """
+    if start.dtype is None or start.shape is None:
+        raise ReplayError("type or shape of the images is unknown")
+    selector = Selector.of(settings)
+    selection = selector.select(start, channel, start.dtype, start.shape)
+    if selection.high_from != "settings":
+        stated = Selector(FilterSettings()).select(
+            start, channel, start.dtype, start.shape
+        )
+        if selection.low > stated.high:
+            raise ConfigError(
+                f"filter.low = {selection.low} is above the upper limit {stated.high} "
+                f"(auto: {stated.high_from}); lower it, or set filter.high, at most "
+                f"{cap_of(start.dtype)}"
+            )
+    return selection
 
 
 def _size(image: Image) -> int:

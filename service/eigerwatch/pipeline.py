@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,17 +13,19 @@ import numpy as np
 import structlog
 
 from eigerwatch.bookkeeping import Bookkeeper
-from eigerwatch.errors import DecodeError
+from eigerwatch.errors import DecodeError, KernelError
+from eigerwatch.masks import packed
 from eigerwatch.model import (
     FRAME_RECORD,
     FrameFlag,
     Message,
+    SeriesStart,
     SourceKind,
     SourceState,
 )
 from eigerwatch.receive import BURST, Receiver
 from eigerwatch.recent import RecentRecords
-from eigerwatch.reduce import Reduced, Reducer, kernel_name
+from eigerwatch.reduce import Reduced, Reducer, decode_image, kernel_name
 from eigerwatch.series.instructions import (
     Closed,
     FrameReady,
@@ -46,13 +47,8 @@ _TICK_S = 0.1
 _WATCH_S = 1.0
 
 
-@dataclass(slots=True)
-class Job:
-    """A frame on its way through the reducer."""
-
-    ready: FrameReady
-    received_ns: int
-    nbytes: int
+Batch = list[FrameReady]
+"""Frames that are reduced together."""
 
 
 class Pipeline:
@@ -91,12 +87,12 @@ class Pipeline:
         self._writer = writer
         self._batch_frames = batch_frames
         self._max_pending_bytes = max_pending_bytes
-        self._waiting: list[Job] = []
-        self._done: deque[tuple[list[Job], Future[Reduced]]] = deque()
+        self._waiting: list[FrameReady] = []
+        self._done: deque[tuple[Batch, Future[Reduced]]] = deque()
         self._in_flight = 0
         self._pending_bytes = 0
         self._recent = RecentRecords()
-        self._repeats: list[tuple[FrameReady, np.void]] = []
+        self._repeats: list[tuple[FrameReady, Reduced]] = []
         self._books = Bookkeeper(writer)
         self._next_tick = 0.0
         self._next_watch = 0.0
@@ -135,37 +131,46 @@ class Pipeline:
         if isinstance(message, DecodeError):
             self._books.count_rejected(message.kind, str(message))
             return
+        if isinstance(message, SeriesStart) and message.mask_images:
+            self._unpack_masks(message)
         tracker = self._trackers[source]
-        instructions = tracker.accept(
-            message, time.monotonic(), received_ns // 1_000_000
-        )
-        for instruction in instructions:
+        for instruction in tracker.accept(message, time.monotonic(), received_ns):
             if isinstance(instruction, FrameReady):
-                nbytes = len(instruction.image.payload)  # type: ignore[arg-type]
-                self._waiting.append(Job(instruction, received_ns, nbytes))
-                self._pending_bytes += nbytes
+                self._waiting.append(instruction)
+                self._pending_bytes += _nbytes(instruction)
             else:
                 self._carry_out(instruction)
+
+    def _unpack_masks(self, start: SeriesStart) -> None:
+        """Turn the pixel masks of a header, which may be compressed, into bitmaps."""
+        unpacked = {}
+        for channel, image in start.mask_images.items():
+            try:
+                unpacked[channel] = packed(decode_image(image) != 0)
+            except KernelError as exc:
+                self._books.count_rejected("pixel mask", f"{channel}: {exc}")
+        start.pixel_masks, start.mask_images = unpacked, {}
 
     # Step 6: reduce
 
     def _submit(self) -> None:
         """Share what is waiting among the workers."""
-        if not self._waiting:
-            return
-        share = -(-len(self._waiting) // self._reducer.threads)
-        size = min(share, self._batch_frames)
-        for first in range(0, len(self._waiting), size):
-            batch = self._waiting[first : first + size]
-            future = self._reducer.submit(
-                [job.ready.image for job in batch],
-                [job.ready.pixel_filter for job in batch],
-            )
-            self._in_flight += 1
-            future.add_done_callback(partial(self._note_done, batch))
+        alike: dict[int, Batch] = {}
+        for ready in self._waiting:
+            alike.setdefault(id(ready.pixel_filter), []).append(ready)
         self._waiting = []
+        for frames in alike.values():
+            share = -(-len(frames) // self._reducer.threads)
+            size = min(share, self._batch_frames)
+            for first in range(0, len(frames), size):
+                batch = frames[first : first + size]
+                future = self._reducer.submit(
+                    [ready.image for ready in batch], batch[0].pixel_filter
+                )
+                self._in_flight += 1
+                future.add_done_callback(partial(self._note_done, batch))
 
-    def _note_done(self, batch: list[Job], future: Future[Reduced]) -> None:
+    def _note_done(self, batch: Batch, future: Future[Reduced]) -> None:
         self._done.append((batch, future))
 
     def _collect(self) -> None:
@@ -174,7 +179,7 @@ class Pipeline:
         while self._done:
             batch, future = self._done.popleft()
             self._in_flight -= 1
-            self._pending_bytes -= sum(job.nbytes for job in batch)
+            self._pending_bytes -= sum(map(_nbytes, batch))
             self._finish(batch, future.result(), touched)
         self._repeats = [r for r in self._repeats if not self._compared(*r)]
         for series, channel in touched.values():
@@ -184,47 +189,61 @@ class Pipeline:
 
     def _finish(
         self,
-        batch: list[Job],
+        batch: Batch,
         reduced: Reduced,
         touched: dict[tuple[str, str], tuple[Series, str]],
     ) -> None:
-        records = reduced.counts
-        records["start_ns"] = [job.ready.start_ns for job in batch]
-        records["real_ns"] = [job.ready.real_ns for job in batch]
-        records["received_ns"] = [job.received_ns for job in batch]
-        records["flags"] = [job.ready.flags | FrameFlag.STORED for job in batch]
+        records = reduced.records
+        records["start_ns"] = [ready.start_ns for ready in batch]
+        records["real_ns"] = [ready.real_ns for ready in batch]
+        records["received_ns"] = [ready.received_ns for ready in batch]
+        records["flags"] = [ready.flags | FrameFlag.STORED for ready in batch]
         records["flags"] |= np.where(records["kept"] == 0, FrameFlag.EMPTY, 0).astype(
             "<u2"
         )
         groups: dict[tuple[str, str], list[int]] = {}
-        for index, (job, error) in enumerate(zip(batch, reduced.errors, strict=True)):
-            ready = job.ready
+        for index, ready in enumerate(batch):
+            error = reduced.errors.get(index)
             place = (ready.series.key, ready.channel)
             touched[place] = (ready.series, ready.channel)
             if ready.duplicate:
                 if error is None:
-                    self._repeats.append((ready, records[index]))
+                    self._repeats.append((ready, reduced.only(index)))
             elif error is not None:
                 self._finished(ready, stored=False)
                 self._books.reject(
-                    ready.series, ready.channel, ready.image_id, error, job.received_ns
+                    ready.series,
+                    ready.channel,
+                    ready.image_id,
+                    error,
+                    ready.received_ns,
                 )
             else:
                 self._finished(ready, stored=True)
                 groups.setdefault(place, []).append(index)
         self.images_reduced += len(batch)
-        for (key, channel), indices in groups.items():
-            image_ids = np.array([batch[i].ready.image_id for i in indices], np.int64)
-            chosen = records if len(indices) == len(batch) else records[indices]
-            self._recent.add(key, channel, image_ids, chosen)
-            self._writer.append(key, channel, image_ids, chosen)
+        for place, indices in groups.items():
+            chosen = reduced if len(indices) == len(batch) else reduced.only(*indices)
+            self._store(place, [batch[i].image_id for i in indices], chosen)
+
+    def _store(
+        self, place: tuple[str, str], image_ids: list[int], reduced: Reduced
+    ) -> None:
+        numbers = np.array(image_ids, np.int64)
+        self._recent.add(*place, numbers, reduced.records)
+        self._writer.append(
+            *place,
+            numbers,
+            reduced.records,
+            reduced.regions if reduced.regions.size else None,
+        )
 
     def _finished(self, ready: FrameReady, *, stored: bool) -> None:
         self._trackers[ready.series.source].finished(
             ready.series, ready.channel, ready.image_id, stored=stored
         )
 
-    def _compared(self, ready: FrameReady, record: np.void) -> bool:
+    def _compared(self, ready: FrameReady, reduced: Reduced) -> bool:
         """Keep the first good one of two copies of a frame; flag a difference.
 
         Returns
@@ -240,18 +259,15 @@ class Pipeline:
         if status == REJECTED:
             ledger.accept(image_id)
             self._finished(ready, stored=True)
-            self._writer.append(
-                key=series.key, channel=channel, **_one(image_id, record)
-            )
+            self._store((series.key, channel), [image_id], reduced)
         else:
             first = self._recent.get(series.key, channel, image_id)
-            if first is None or same_counts(first, record):
+            if first is None or same_counts(first, reduced.records[0]):
                 return True
             ledger.conflicts += 1
             first["flags"] |= np.uint16(FrameFlag.CONFLICT)
-            self._writer.append(
-                key=series.key, channel=channel, **_one(image_id, first)
-            )
+            records = np.array([first], FRAME_RECORD)
+            self._writer.append(series.key, channel, np.array([image_id]), records)
         self._books.write_ledger(series, channel)
         return True
 
@@ -323,10 +339,9 @@ class Pipeline:
         }
 
 
-def _one(image_id: int, record: np.void) -> dict[str, Any]:
-    """Return a single record in the form in which many are written."""
-    records = np.array([record], FRAME_RECORD)
-    return {"image_ids": np.array([image_id]), "records": records}
+def _nbytes(ready: FrameReady) -> int:
+    """Return the compressed size of a frame's image [bytes]."""
+    return len(ready.image.payload)  # type: ignore[arg-type]  # it is in memory
 
 
 def same_counts(first: np.void, second: np.void) -> bool:

@@ -7,17 +7,19 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import structlog
 
-from eigerwatch import reference
+from eigerwatch import bszstd, reference
 from eigerwatch.config import ReduceSettings
 from eigerwatch.errors import KernelError
 from eigerwatch.model import (
-    COUNTS_BYTES,
     FRAME_RECORD,
+    REGION_ROW,
+    Buffer,
     Encoding,
     FileChunk,
     Image,
@@ -42,6 +44,7 @@ _ENCODING_CODE = {
     Encoding.LZ4_BLOCK: 1,
     Encoding.LZ4: 2,
     Encoding.BSLZ4: 3,
+    Encoding.BSZSTD: 4,  # of which the planes are taken out before
 }
 
 _ATTEMPTS_PER_BATCH = 2
@@ -71,10 +74,37 @@ class Rejection:
 class Reduced:
     """What became of a batch, in its order."""
 
-    counts: np.ndarray[Any, np.dtype[Any]]
+    records: np.ndarray[Any, np.dtype[Any]]
     """(n,) of `FRAME_RECORD`; only the counts and ``settings`` are filled."""
-    errors: list[Rejection | None]
-    """Per image: None, or why its counts are void."""
+    regions: np.ndarray[Any, np.dtype[Any]]
+    """(n, regions) of `REGION_ROW`."""
+    errors: dict[int, Rejection]
+    """Index of an image to why its counts are void."""
+
+    @classmethod
+    def empty(cls, n: int, pixel_filter: PixelFilter) -> Reduced:
+        """Return room for `n` images."""
+        records = np.zeros(n, FRAME_RECORD)
+        records["settings"] = pixel_filter.settings
+        return cls(records, np.zeros((n, pixel_filter.regions), REGION_ROW), {})
+
+    def only(self, *indices: int) -> Reduced:
+        """Return some of the images, without errors."""
+        chosen = list(indices)
+        return Reduced(self.records[chosen], self.regions[chosen], {})
+
+
+@lru_cache(maxsize=64)
+def _selection(pixel_filter: PixelFilter, pixels: int) -> Any:
+    """Return what the kernel needs of a filter, checked once for all its images."""
+    return _backend.Selection(
+        pixels,
+        pixel_filter.low,
+        pixel_filter.high,
+        pixel_filter.mask,
+        pixel_filter.edges,
+        pixel_filter.regions,
+    )
 
 
 def _scratch(size: int) -> bytearray | None:
@@ -87,18 +117,78 @@ def _scratch(size: int) -> bytearray | None:
     return buffer
 
 
-def reduce_image(image: Image, pixel_filter: PixelFilter, counts: memoryview) -> None:
-    """Decompress one image and count its pixels with low <= value <= high.
+def _prepared(image: Image) -> tuple[int, Buffer]:
+    """Return the kernel's code for an encoding, and the bytes it is in."""
+    payload = image.payload
+    if isinstance(payload, FileChunk):
+        payload = payload.read()
+    if image.encoding is Encoding.BSZSTD:
+        payload = bszstd.planes_of(payload, image.dtype.itemsize, image.pixels)
+    return _ENCODING_CODE[image.encoding], payload
+
+
+def reduce_batch(images: Sequence[Image], pixel_filter: PixelFilter) -> Reduced:
+    """Decompress images and count their pixels with low <= value <= high.
+
+    A bad image costs only itself.
 
     Parameters
     ----------
-    image
-        Compressed (y, x) image.
+    images
+        Compressed (y, x) images.
     pixel_filter
-        Limits and mask.
-    counts
-        `COUNTS_BYTES` writable bytes: the start of a `FRAME_RECORD`; left alone
-        where an error is raised.
+        Limits, mask and regions, for all of them.
+    """
+    reduced = Reduced.empty(len(images), pixel_filter)
+    groups: dict[tuple[int, int, int], tuple[list[int], list[Buffer]]] = {}
+    for index, image in enumerate(images):
+        try:
+            code, payload = _prepared(image)
+        except KernelError as exc:
+            reduced.errors[index] = Rejection(RejectReason.PAYLOAD, str(exc))
+        except (OSError, EOFError) as exc:
+            reduced.errors[index] = Rejection(RejectReason.READ, str(exc))
+        else:
+            alike = (code, image.dtype.itemsize, image.pixels)
+            indices, payloads = groups.setdefault(alike, ([], []))
+            indices.append(index)
+            payloads.append(payload)
+    for alike, (indices, payloads) in groups.items():
+        if len(indices) == len(images):
+            faults = _reduce(alike, payloads, pixel_filter, reduced)
+        else:
+            part = Reduced.empty(len(indices), pixel_filter)
+            faults = _reduce(alike, payloads, pixel_filter, part)
+            reduced.records[indices] = part.records
+            reduced.regions[indices] = part.regions
+        for place, detail in faults:
+            reduced.errors[indices[place]] = Rejection(RejectReason.PAYLOAD, detail)
+    return reduced
+
+
+def _reduce(
+    alike: tuple[int, int, int],
+    payloads: list[Buffer],
+    pixel_filter: PixelFilter,
+    into: Reduced,
+) -> list[tuple[int, str]]:
+    """Let the kernel reduce images that are packed alike; return what was refused."""
+    code, itemsize, pixels = alike
+    scratch = _scratch(_backend.scratch_bytes(payloads, code, itemsize, pixels))
+    faults: list[tuple[int, str]] = _backend.reduce(
+        payloads,
+        code,
+        itemsize,
+        _selection(pixel_filter, pixels),
+        into.records.view(np.uint8),
+        into.regions.view(np.uint8) if pixel_filter.regions else None,
+        scratch,
+    )
+    return faults
+
+
+def decode_image(image: Image) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return the image's pixels, (y, x) [counts].
 
     Raises
     ------
@@ -107,46 +197,17 @@ def reduce_image(image: Image, pixel_filter: PixelFilter, counts: memoryview) ->
     OSError, EOFError
         The recorded chunk cannot be read.
     """
-    payload = image.payload
-    if isinstance(payload, FileChunk):
-        payload = payload.read()
-    code = _ENCODING_CODE[image.encoding]
+    code, payload = _prepared(image)
     itemsize = image.dtype.itemsize
-    pixels = image.shape[0] * image.shape[1]
+    out = np.empty(image.shape, image.dtype)
+    scratch = _scratch(_backend.scratch_bytes([payload], code, itemsize, image.pixels))
     try:
-        scratch = _scratch(_backend.scratch_bytes(payload, code, itemsize, pixels))
-        _backend.reduce(
-            payload,
-            code,
-            itemsize,
-            pixels,
-            pixel_filter.low,
-            pixel_filter.high,
-            pixel_filter.mask,
-            None,
-            counts,
-            None,
-            scratch,
+        _backend.decode(
+            payload, code, itemsize, image.pixels, out.view(np.uint8), scratch
         )
     except RuntimeError as exc:
         raise KernelError(str(exc)) from exc
-
-
-def reduce_batch(images: Sequence[Image], filters: Sequence[PixelFilter]) -> Reduced:
-    """Reduce images one after the other; a bad one costs only itself."""
-    records = np.zeros(len(images), FRAME_RECORD)
-    raw = memoryview(records.view(np.uint8))  # type: ignore[arg-type]
-    errors: list[Rejection | None] = [None] * len(images)
-    for index, (image, pixel_filter) in enumerate(zip(images, filters, strict=True)):
-        start = index * FRAME_RECORD.itemsize
-        try:
-            reduce_image(image, pixel_filter, raw[start : start + COUNTS_BYTES])
-        except KernelError as exc:
-            errors[index] = Rejection(RejectReason.PAYLOAD, str(exc))
-        except (OSError, EOFError) as exc:
-            errors[index] = Rejection(RejectReason.READ, str(exc))
-    records["settings"] = [f.settings for f in filters]
-    return Reduced(records, errors)
+    return out
 
 
 class Reducer:
@@ -171,7 +232,7 @@ class Reducer:
         self._executor = executor
 
     def submit(
-        self, images: Sequence[Image], filters: Sequence[PixelFilter]
+        self, images: Sequence[Image], pixel_filter: PixelFilter
     ) -> Future[Reduced]:
         """Start reducing a batch.
 
@@ -179,8 +240,8 @@ class Reducer:
         ----------
         images
             Compressed images.
-        filters
-            One per image.
+        pixel_filter
+            For all of them.
 
         Returns
         -------
@@ -188,13 +249,13 @@ class Reducer:
             Never fails for the data's sake: that is told per image.
         """
         result: Future[Reduced] = Future()
-        self._try(list(images), list(filters), result, _ATTEMPTS_PER_BATCH)
+        self._try(list(images), pixel_filter, result, _ATTEMPTS_PER_BATCH)
         return result
 
     def _try(
         self,
         images: list[Image],
-        filters: list[PixelFilter],
+        pixel_filter: PixelFilter,
         result: Future[Reduced],
         attempts: int,
     ) -> None:
@@ -206,30 +267,26 @@ class Reducer:
             if problem is None:
                 result.set_result(future.result())
             elif attempts > 1:
-                self._try(images, filters, result, attempts - 1)
+                self._try(images, pixel_filter, result, attempts - 1)
             elif len(images) > 1:
-                self._take_apart(images, filters, result)
+                self._take_apart(images, pixel_filter, result)
             else:
                 detail = f"reducing failed {_ATTEMPTS_PER_BATCH} times: {problem!r}"
-                records = np.zeros(1, FRAME_RECORD)
-                result.set_result(
-                    Reduced(records, [Rejection(RejectReason.WORKER, detail)])
-                )
+                reduced = Reduced.empty(1, pixel_filter)
+                reduced.errors[0] = Rejection(RejectReason.WORKER, detail)
+                result.set_result(reduced)
 
         try:
-            future = self._executor.submit(reduce_batch, images, filters)
+            future = self._executor.submit(reduce_batch, images, pixel_filter)
         except RuntimeError as exc:  # the pool is shut down
             result.set_exception(exc)
             return
         future.add_done_callback(done)
 
     def _take_apart(
-        self, images: list[Image], filters: list[PixelFilter], result: Future[Reduced]
+        self, images: list[Image], pixel_filter: PixelFilter, result: Future[Reduced]
     ) -> None:
-        singles = [
-            self.submit([image], [pixel_filter])
-            for image, pixel_filter in zip(images, filters, strict=True)
-        ]
+        singles = [self.submit([image], pixel_filter) for image in images]
         remaining = [len(singles)]
         lock = threading.Lock()
 
@@ -238,9 +295,14 @@ class Reducer:
                 remaining[0] -= 1
                 if remaining[0]:
                     return
-            parts = [single.result() for single in singles]
-            counts = np.concatenate([part.counts for part in parts])
-            result.set_result(Reduced(counts, [part.errors[0] for part in parts]))
+            reduced = Reduced.empty(len(images), pixel_filter)
+            for index, single in enumerate(singles):
+                part = single.result()
+                reduced.records[index] = part.records[0]
+                reduced.regions[index] = part.regions[0]
+                if part.errors:
+                    reduced.errors[index] = part.errors[0]
+            result.set_result(reduced)
 
         for single in singles:
             single.add_done_callback(one_done)

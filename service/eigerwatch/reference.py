@@ -1,30 +1,40 @@
 """The kernel's function in plain numpy: oracle of the tests, fallback of the service.
 
 Slow and obvious. Every length is checked before it is used and LZ4 blocks are decoded
-one by one with a bounded decoder, so that hostile data raises, as in the kernel.
+one by one with a bounded decoder, so that hostile data is refused, as in the kernel.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lz4.block
 import numpy as np
 import numpy.typing as npt
 
-from eigerwatch.model import COUNTS_BYTES, FRAME_RECORD, REGION_ROW, Buffer, sentinel_of
+from eigerwatch.model import (
+    COUNTS_BYTES,
+    FRAME_RECORD,
+    REGION_EDGE,
+    REGION_ROW,
+    Buffer,
+    sentinel_of,
+)
 
 try:
     import bitshuffle
 except ImportError:  # no wheels for Python 3.13
     bitshuffle = None
 
-NONE, LZ4_BLOCK, LZ4, BSLZ4 = range(4)
+NONE, LZ4_BLOCK, LZ4, BSLZ4, PLANES = range(5)
 
 MAX_PIXELS = 2**31
 MAX_REGIONS = 1024
+MAX_FACTOR = 256
 MAX_BLOCK_BYTES = 2**20
 DEFAULT_BLOCK_BYTES = 8192
 HEADER = struct.Struct(">QI")
@@ -33,74 +43,178 @@ LENGTH = struct.Struct(">I")
 Pixels = npt.NDArray[np.unsignedinteger[Any]]
 
 
-def reduce(
-    payload: Buffer,
-    encoding: int,
-    itemsize: int,
-    pixels: int,
-    low: int,
-    high: int,
-    mask: Buffer | None,
-    regions: Buffer | None,
-    counts: Buffer,
-    region_rows: Buffer | None,
-    scratch: Buffer | None,
-    extents: Buffer | None = None,
-) -> None:
-    """Classify, count and sum the pixels of one compressed image.
+@dataclass(frozen=True)
+class Selection:
+    """Which pixels of an image count, and which regions are summed.
 
     Parameters
     ----------
-    payload
-        The image's bytes as they travel.
-    encoding
-        0 none, 1 one raw LZ4 block, 2 framed LZ4, 3 bitshuffle + LZ4.
-    itemsize
-        Bytes per pixel: 1, 2 or 4.
     pixels
         Number of pixels of the image.
     low, high
         Limits of the kept values [counts], both inclusive.
     mask
-        Bit set = pixel is used, in pixel order, lowest bit first.
+        Bit set = pixel is used, in pixel order, lowest bit first; None: all are.
+    edges
+        (n,) of `model.REGION_EDGE`, by pixel: where regions begin and end.
     regions
-        One such bitmap per region, one after the other.
-    counts
-        Receives the first 32 bytes of a `model.FRAME_RECORD`.
-    region_rows
-        Receives one `model.REGION_ROW` per region.
-    scratch, extents
-        Not used here; the kernel needs them.
+        Number of regions.
 
     Raises
     ------
     ValueError
         An argument is wrong.
-    RuntimeError
-        The payload is corrupt or does not fill the image.
     """
-    _check_image(encoding, itemsize, pixels)
-    if not 0 <= low <= high <= 2**32 - 1:
-        raise ValueError(
-            f"low and high must be 0 <= low <= high <= 4294967295, not {low} and {high}"
-        )
-    used = np.ones(pixels, dtype=bool)
-    if mask is not None:
-        used = _bitmaps("mask", mask, pixels, 1)[0]
-    members = np.empty((0, pixels), dtype=bool)
-    if regions is not None:
-        n_regions, rest = divmod(memoryview(regions).nbytes, math.ceil(pixels / 8))
-        if rest or n_regions > MAX_REGIONS:
-            raise ValueError(f"regions must be bitmaps of {pixels} pixels")
-        members = _bitmaps("regions", regions, pixels, n_regions)
-    record = _writable("counts", counts, COUNTS_BYTES)
-    rows = _writable("region_rows", region_rows, len(members) * REGION_ROW.itemsize)
 
-    values = pixels_of(payload, encoding, itemsize, pixels)
+    pixels: int
+    low: int
+    high: int
+    mask: Buffer | None = None
+    edges: Buffer | None = None
+    regions: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.pixels <= MAX_PIXELS:
+            raise ValueError(f"pixels must be 1 to {MAX_PIXELS}, not {self.pixels}")
+        if not 0 <= self.low <= self.high <= 2**32 - 1:
+            raise ValueError(
+                "low and high must be 0 <= low <= high <= 4294967295, "
+                f"not {self.low} and {self.high}"
+            )
+        if not 0 <= self.regions <= MAX_REGIONS:
+            raise ValueError(f"regions must be 0 to {MAX_REGIONS}, not {self.regions}")
+        size = math.ceil(self.pixels / 8)
+        if self.mask is not None and memoryview(self.mask).nbytes != size:
+            given = memoryview(self.mask).nbytes
+            raise ValueError(f"mask must have {size} bytes, not {given}")
+        self.members()
+
+    def used(self) -> npt.NDArray[np.bool_]:
+        """Return (pixels,), false where masked."""
+        if self.mask is None:
+            return np.ones(self.pixels, dtype=bool)
+        bits = np.unpackbits(
+            np.frombuffer(self.mask, np.uint8), count=self.pixels, bitorder="little"
+        )
+        return bits.astype(bool)
+
+    def members(self) -> npt.NDArray[np.bool_]:
+        """Return (regions, pixels), true where a pixel belongs to a region."""
+        data = memoryview(b"" if self.edges is None else self.edges)
+        if data.nbytes % REGION_EDGE.itemsize:
+            raise ValueError(
+                f"edges must have {REGION_EDGE.itemsize} bytes each, "
+                f"not {data.nbytes} in all"
+            )
+        edges = np.frombuffer(data, REGION_EDGE)
+        members = np.zeros((self.regions, self.pixels), dtype=bool)
+        inside: dict[int, int] = {}
+        previous = 0
+        for pixel, region, enters in edges.tolist():
+            if (
+                not previous <= pixel <= self.pixels
+                or region >= self.regions
+                or enters > 1
+                or (region in inside) == bool(enters)
+            ):
+                raise ValueError(_BAD_EDGES)
+            if enters:
+                inside[region] = pixel
+            else:
+                members[region, inside.pop(region) : pixel] = True
+            previous = pixel
+        if inside:
+            raise ValueError(_BAD_EDGES)
+        return members
+
+
+_BAD_EDGES = (
+    "edges must be sorted by pixel, within the image, and enter and leave each of the "
+    "regions in turn"
+)
+
+
+def reduce(
+    payloads: Sequence[Buffer],
+    encoding: int,
+    itemsize: int,
+    selection: Selection,
+    records: Buffer,
+    region_rows: Buffer | None,
+    scratch: Buffer | None,
+) -> list[tuple[int, str]]:
+    """Classify, count and sum the pixels of compressed images.
+
+    Parameters
+    ----------
+    payloads
+        The images' bytes as they travel.
+    encoding
+        0 none, 1 one raw LZ4 block, 2 framed LZ4, 3 bitshuffle + LZ4,
+        4 bitshuffle only.
+    itemsize
+        Bytes per pixel: 1, 2 or 4.
+    selection
+        What counts.
+    records
+        Per image a record that begins with the first 32 bytes of a
+        `model.FRAME_RECORD`, which are filled; their sizes are equal.
+    region_rows
+        Receives one `model.REGION_ROW` per image and region.
+    scratch
+        Not used here; the kernel needs it.
+
+    Returns
+    -------
+    list of (int, str)
+        Index of each payload that is corrupt or does not fill the image, and what is
+        wrong with it. Its record and rows are left alone.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong.
+    """
+    _check_image(encoding, itemsize, selection.pixels)
+    n = len(payloads)
+    table = memoryview(records).cast("B")
+    stride, rest = divmod(table.nbytes, n) if n else (COUNTS_BYTES, 0)
+    if rest or stride < COUNTS_BYTES or table.readonly:
+        raise ValueError(
+            f"records must have the same size for each of {n} payloads, at least "
+            f"{COUNTS_BYTES} bytes, not {table.nbytes} in all"
+        )
+    row_bytes = selection.regions * REGION_ROW.itemsize
+    rows = memoryview(bytearray() if region_rows is None else region_rows).cast("B")
+    if rows.nbytes != n * row_bytes or rows.readonly:
+        raise ValueError(
+            f"region_rows must have {n * row_bytes} bytes, not {rows.nbytes}"
+        )
+    used, members = selection.used(), selection.members()
+    faults = []
+    for i, payload in enumerate(payloads):
+        try:
+            values = pixels_of(payload, encoding, itemsize, selection.pixels)
+        except RuntimeError as exc:
+            faults.append((i, str(exc)))
+            continue
+        counts, sums = _count(values, selection, used, members)
+        table[i * stride : i * stride + COUNTS_BYTES] = counts
+        rows[i * row_bytes : (i + 1) * row_bytes] = sums
+    return faults
+
+
+def _count(
+    values: Pixels,
+    selection: Selection,
+    used: npt.NDArray[np.bool_],
+    members: npt.NDArray[np.bool_],
+) -> tuple[bytes, bytes]:
+    """Return the beginning of the record, and the region rows."""
     sentinel = used & (values == sentinel_of(values.dtype))
     valid = used & ~sentinel
-    below = valid & (values < low)
-    above = valid & (values > high)
+    below = valid & (values < selection.low)
+    above = valid & (values > selection.high)
     kept = valid & ~below & ~above
 
     row = np.zeros(len(members), dtype=REGION_ROW)
@@ -116,26 +230,96 @@ def reduce(
     result["sentinel"] = sentinel.sum()
     result["masked"] = (~used).sum()
     result["max_kept"] = values[kept].max(initial=0)
-    record[:] = result.tobytes()[:COUNTS_BYTES]
-    rows[:] = row.tobytes()
+    return result.tobytes()[:COUNTS_BYTES], row.tobytes()
 
 
-def scratch_bytes(payload: Buffer, encoding: int, itemsize: int, pixels: int) -> int:
+def decode(
+    payload: Buffer,
+    encoding: int,
+    itemsize: int,
+    pixels: int,
+    out: Buffer,
+    scratch: Buffer | None,
+) -> None:
+    """Decompress one image into `out`, pixels x itemsize bytes.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong.
+    RuntimeError
+        The payload is corrupt or does not fill the image.
+    """
+    _check_image(encoding, itemsize, pixels)
+    target = memoryview(out).cast("B")
+    if target.nbytes != pixels * itemsize:
+        raise ValueError(
+            f"out must have {pixels * itemsize} bytes, not {target.nbytes}"
+        )
+    target[:] = pixels_of(payload, encoding, itemsize, pixels).tobytes()
+
+
+def bin_pixels(
+    payload: Buffer,
+    encoding: int,
+    itemsize: int,
+    selection: Selection,
+    width: int,
+    factor: int,
+    sums: Buffer,
+    kept: Buffer,
+    scratch: Buffer | None,
+) -> None:
+    """Sum and count the kept pixels of squares of `factor` x `factor` pixels.
+
+    Parameters
+    ----------
+    width
+        Pixels in a row of the image.
+    factor
+        Side of a square [pixels]; those at the image's end may be smaller.
+    sums, kept
+        Receive one uint64 [counts] and one uint32 per square, row by row. A value
+        beyond 2^32 / factor counts as that.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong.
+    RuntimeError
+        The payload is corrupt or does not fill the image.
+    """
+    _check_image(encoding, itemsize, selection.pixels)
+    if width <= 0 or selection.pixels % width:
+        raise ValueError(f"{selection.pixels} pixels are no rows of {width}")
+    if not 0 < factor <= MAX_FACTOR:
+        raise ValueError(f"factor must be 1 to {MAX_FACTOR}, not {factor}")
+    rows = selection.pixels // width
+    n = math.ceil(rows / factor) * math.ceil(width / factor)
+    for name, buffer, size in (("sums", sums, 8), ("kept", kept, 4)):
+        if memoryview(buffer).nbytes != n * size:
+            raise ValueError(
+                f"{name} must have {n * size} bytes, not {memoryview(buffer).nbytes}"
+            )
+    values = pixels_of(payload, encoding, itemsize, selection.pixels)
+    keep = selection.used() & (values != sentinel_of(values.dtype))
+    keep &= (selection.low <= values) & (values <= selection.high)
+    most = (2**32 - 1) // factor
+    image = np.where(keep, np.minimum(values.astype(np.uint64), most), 0)
+    for target, source, dtype in ((sums, image, "<u8"), (kept, keep, "<u4")):
+        square = source.astype(dtype).reshape(rows, width)
+        for axis, length in ((0, rows), (1, width)):
+            starts = np.arange(0, length, factor)
+            square = np.add.reduceat(square, starts, axis, dtype=dtype)
+        memoryview(target).cast("B")[:] = square.tobytes()
+
+
+def scratch_bytes(
+    payloads: Sequence[Buffer], encoding: int, itemsize: int, pixels: int
+) -> int:
     """Return 0: this implementation brings its own memory."""
     _check_image(encoding, itemsize, pixels)
     return 0
-
-
-def region_extents(regions: Buffer, pixels: int) -> bytes:
-    """Return (first, stop) as uint32 for each bitmap: its bytes that are not all 0."""
-    size = math.ceil(pixels / 8)
-    if pixels <= 0 or memoryview(regions).nbytes % size:
-        raise ValueError(f"regions must be bitmaps of {pixels} pixels")
-    extents = []
-    for bitmap in np.frombuffer(regions, np.uint8).reshape(-1, size):
-        used = np.flatnonzero(bitmap)
-        extents += [used[0], used[-1] + 1] if used.size else [size, size]
-    return np.array(extents, "<u4").tobytes()
 
 
 def pixels_of(payload: Buffer, encoding: int, itemsize: int, pixels: int) -> Pixels:
@@ -161,49 +345,47 @@ def pixels_of(payload: Buffer, encoding: int, itemsize: int, pixels: int) -> Pix
         return np.frombuffer(b"".join(blocks) + tail, dtype)
 
     blocked = pixels // 8 * 8 * itemsize
-    unit = 8 * itemsize
+    if encoding == PLANES:
+        start, block_bytes = _header(data, size)
+        _check_block_size(block_bytes, itemsize)
+        blocks, tail = _plain_blocks(data[start:], blocked, block_bytes, size - blocked)
+    else:
+        start, block_bytes = _framing(data, size, blocked, itemsize)
+        blocks, tail = _blocks(data[start:], blocked, block_bytes, tail=size - blocked)
+    parts = [*_unshuffle(blocks, dtype), np.frombuffer(tail, dtype)]
+    return np.concatenate(parts)
+
+
+def _framing(
+    data: memoryview, size: int, blocked: int, itemsize: int
+) -> tuple[int, int]:
+    """Return where bslz4's first block is, and the block size [bytes]."""
     for start in _headerless_starts(data, size):
         try:
             lengths = _lengths(data[start:], blocked, DEFAULT_BLOCK_BYTES)
         except RuntimeError:
             continue
         if start + sum(lengths) + 4 * len(lengths) + size - blocked == len(data):
-            block_bytes = DEFAULT_BLOCK_BYTES
-            break
-    else:
-        start, block_bytes = _header(data, size)
-        if block_bytes % unit or block_bytes > MAX_BLOCK_BYTES:
-            raise RuntimeError(
-                f"header declares an illegal block size of {block_bytes} bytes"
-            )
-    blocks, tail = _blocks(data[start:], blocked, block_bytes, tail=size - blocked)
-    parts = [*_unshuffle(blocks, dtype), np.frombuffer(tail, dtype)]
-    return np.concatenate(parts)
+            return start, DEFAULT_BLOCK_BYTES
+    start, block_bytes = _header(data, size)
+    _check_block_size(block_bytes, itemsize)
+    return start, block_bytes
+
+
+def _check_block_size(block_bytes: int, itemsize: int) -> None:
+    if block_bytes % (8 * itemsize) or block_bytes > MAX_BLOCK_BYTES:
+        raise RuntimeError(
+            f"header declares an illegal block size of {block_bytes} bytes"
+        )
 
 
 def _check_image(encoding: int, itemsize: int, pixels: int) -> None:
-    if encoding not in (NONE, LZ4_BLOCK, LZ4, BSLZ4):
-        raise ValueError(f"encoding must be 0 to 3, not {encoding}")
+    if encoding not in (NONE, LZ4_BLOCK, LZ4, BSLZ4, PLANES):
+        raise ValueError(f"encoding must be 0 to 4, not {encoding}")
     if itemsize not in (1, 2, 4):
         raise ValueError(f"itemsize must be 1, 2 or 4, not {itemsize}")
     if not 0 < pixels <= MAX_PIXELS:
         raise ValueError(f"pixels must be 1 to {MAX_PIXELS}, not {pixels}")
-
-
-def _bitmaps(name: str, buffer: Buffer, pixels: int, n: int) -> npt.NDArray[np.bool_]:
-    size = math.ceil(pixels / 8)
-    data = np.frombuffer(buffer, np.uint8)
-    if data.size != n * size:
-        raise ValueError(f"{name} must have {n * size} bytes, not {data.size}")
-    bits = np.unpackbits(data.reshape(n, size), axis=1, count=pixels, bitorder="little")
-    return bits.astype(bool)
-
-
-def _writable(name: str, buffer: Buffer | None, size: int) -> memoryview:
-    view = memoryview(bytearray() if buffer is None else buffer).cast("B")
-    if view.nbytes != size or view.readonly:
-        raise ValueError(f"{name} must have {size} writable bytes, not {view.nbytes}")
-    return view
 
 
 def _header(data: memoryview, size: int) -> tuple[int, int]:
@@ -269,17 +451,38 @@ def _blocks(
         else:
             blocks.append(bytes(block))
         position += length
-    left = len(data) - position
-    if left < tail:
+    return blocks, _tail(data[position:], tail, len(lengths))
+
+
+def _plain_blocks(
+    data: memoryview, size: int, block_bytes: int, tail: int
+) -> tuple[list[bytes], bytes]:
+    """Return blocks that are not compressed, and the raw tail after them."""
+    n_blocks = math.ceil(size / block_bytes)
+    blocks = []
+    for n in range(n_blocks):
+        start = n * block_bytes
+        expected = min(block_bytes, size - start)
+        if len(data) - start < expected:
+            raise RuntimeError(
+                f"block {n} of {n_blocks} has a length of {expected} bytes, "
+                f"the payload has {len(data) - start} left"
+            )
+        blocks.append(bytes(data[start : start + expected]))
+    return blocks, _tail(data[size:], tail, n_blocks)
+
+
+def _tail(data: memoryview, expected: int, n_blocks: int) -> bytes:
+    if len(data) < expected:
         raise RuntimeError(
-            f"payload ends inside the raw tail after block {len(lengths)}: "
-            f"{left} of {tail} bytes"
+            f"payload ends inside the raw tail after block {n_blocks}: "
+            f"{len(data)} of {expected} bytes"
         )
-    if left > tail:
+    if len(data) > expected:
         raise RuntimeError(
-            f"{left - tail} trailing bytes after block {len(lengths)}, the last"
+            f"{len(data) - expected} trailing bytes after block {n_blocks}, the last"
         )
-    return blocks, bytes(data[position:])
+    return bytes(data)
 
 
 def _decode_block(block: memoryview, size: int, name: str) -> bytes:

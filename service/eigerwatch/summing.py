@@ -31,7 +31,8 @@ from eigerwatch.export.files import (
 )
 from eigerwatch.export.plot import write_html
 from eigerwatch.log import printable
-from eigerwatch.offline import MasterSums, Selection, sum_master
+from eigerwatch.masks import n_masked
+from eigerwatch.offline import FrameRange, MasterSums, sum_master
 from eigerwatch.origin import is_origin_config, parse_origin_config
 from eigerwatch.reduce import Reducer
 
@@ -44,7 +45,7 @@ class SumTask:
     """What to sum and what to write."""
 
     masters: list[Path]
-    selection: Selection
+    frame_range: FrameRange
     output: Path
     files: bool = True
     """Write table and sums and, if `plot`, the page."""
@@ -110,7 +111,7 @@ def plan(
         _refuse_same_names(masters)
     task = SumTask(
         masters,
-        Selection(**given),
+        FrameRange(**given),
         output or (origin.out if origin else None) or Path(),
         files=files,
         plot=origin.plot if origin else True,
@@ -150,7 +151,7 @@ def sum_masters(task: SumTask, settings: Settings) -> bool:
             try:
                 with _progress(err, master.name) as report:
                     sums = sum_master(
-                        master, settings, task.selection, report, reducer=reducer
+                        master, settings, task.frame_range, report, reducer=reducer
                     )
             except ReplayError as exc:
                 err.print(printable(str(exc), 1000), style="red", markup=False)
@@ -242,15 +243,38 @@ def _show(console: Console, sums: MasterSums, description: Description) -> None:
     console.print(
         f"frames {sums.first_frame}-{sums.last_frame} of {sums.n_frames}: "
         + ", ".join(f"{n} {what}" for what, n in counts.items() if what != "selected")
-        + f"; pixels kept from {sums.filter.low} to {sums.filter.high} counts "
-        + f"({sums.high_from})",
+        + f"; pixels kept from {sums.selection.low} to {_high(sums)}"
+        + (f", {masked} masked ({_owners(sums)})" if (masked := _masked(sums)) else ""),
         markup=False,
     )
+    for note in sums.selection.notes:
+        console.print(f"note: {note}", markup=False)
     if counts["stored"] > 1 and description.mean > 0:
         limit = shot_noise(description.detrended).cv_shot_percent
         console.print(
             f"shot-noise limit of the CV: {limit:.4f} % (estimate)", markup=False
         )
+
+
+def _high(sums: MasterSums) -> str:
+    """Return the upper limit and where it comes from."""
+    selection = sums.selection
+    if selection.high_from == "settings":
+        origin = "set"
+    elif selection.high_from == "dtype":
+        origin = f"auto: limit of {sums.start.dtype}"
+    else:
+        origin = f"auto: {selection.high_from}"
+    return f"{selection.high} counts ({origin})"
+
+
+def _masked(sums: MasterSums) -> int:
+    mask = sums.selection.mask
+    return 0 if mask is None else n_masked(mask)
+
+
+def _owners(sums: MasterSums) -> str:
+    return " and ".join(f"{owner}'s mask" for owner in sums.selection.mask_from)
 
 
 def _cell(label: str, value: float) -> str:
@@ -323,8 +347,9 @@ def _writers(
             title=sums.path.name,
             settings={
                 "file": str(sums.path),
-                "low": sums.filter.low,
-                "high": f"{sums.filter.high} ({sums.high_from})",
+                "low": sums.selection.low,
+                "high": _high(sums),
+                "masked pixels": _masked(sums),
                 "frames": f"{sums.first_frame}-{sums.last_frame} of {sums.n_frames}",
                 **_counts(sums),
             },

@@ -1,5 +1,10 @@
-/* lz4_decode(), written once for all instruction sets. The including file defines
- * BYTE_SHUFFLE where it has SSSE3's.
+/* lz4_decode(), written once for all instruction sets.
+ *
+ * Where the instruction set can choose the bytes of a vector by those of another, the
+ * including file defines BYTE_SHUFFLE and
+ *   bytes16                      a vector of 16 bytes
+ *   bytes16_load(p), bytes16_store(p, v)     unaligned
+ *   bytes16_choose(v, i)         byte n is byte i[n] of v; all i are below 16
  *
  * An LZ4 block is a list of sequences: a token, literals, the offset of a match that
  * repeats earlier output. In bit planes most are short: a few literals, a match of 4
@@ -56,8 +61,6 @@ static const uint8_t repeat_table[17][16] __attribute__((aligned(64))) = {
     {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
 };
 
-#if defined(BYTE_SHUFFLE) && defined(__AVX2__)
-
 /* Row n goes on from there: bytes 16 to 31 of the repetition. */
 static const uint8_t continue_table[16][16] __attribute__((aligned(64))) = {
     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
@@ -78,16 +81,31 @@ static const uint8_t continue_table[16][16] __attribute__((aligned(64))) = {
     {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0, 1},
 };
 
-#endif
-
 /* Write 16 bytes that continue the output with its last `offset` bytes repeated. */
 static inline void repeat16(uint8_t *op, size_t offset)
 {
-    const __m128i row = _mm_load_si128(
-        (const __m128i *)repeat_table[offset < COPY_BYTES ? offset : COPY_BYTES]);
-    const __m128i last = _mm_loadu_si128((const __m128i *)(op - offset));
+    const uint8_t *const row = repeat_table[offset < COPY_BYTES ? offset : COPY_BYTES];
 
-    _mm_storeu_si128((__m128i *)op, _mm_shuffle_epi8(last, row));
+    bytes16_store(op, bytes16_choose(bytes16_load(op - offset), bytes16_load(row)));
+}
+
+/* Write at least n bytes in the same way, at most n + 31, for an offset below 16: a
+ * pattern of 32 bytes again and again, each time as much of it as is whole
+ * repetitions. */
+static inline void repeat_pattern(uint8_t *op, size_t offset, size_t n)
+{
+    static const uint8_t whole[COPY_BYTES] = {32, 32, 32, 30, 32, 30, 30, 28,
+                                              32, 27, 30, 22, 24, 26, 28, 30};
+    const bytes16 last = bytes16_load(op - offset);
+    const bytes16 pattern = bytes16_choose(last, bytes16_load(repeat_table[offset]));
+    const bytes16 rest = bytes16_choose(last, bytes16_load(continue_table[offset]));
+    uint8_t *const end = op + n;
+
+    do {
+        bytes16_store(op, pattern);
+        bytes16_store(op + COPY_BYTES, rest);
+        op += whole[offset];
+    } while (op < end);
 }
 
 #else
@@ -103,33 +121,6 @@ static inline void repeat16(uint8_t *op, size_t offset)
             op[i] = from[i];
 }
 
-#endif
-
-#if defined(BYTE_SHUFFLE) && defined(__AVX2__)
-
-/* Write at least n bytes in the same way, for an offset below 16: a pattern of 32
- * bytes again and again, each time as much of it as is whole repetitions. */
-static inline void repeat_pattern(uint8_t *op, size_t offset, size_t n)
-{
-    static const uint8_t whole[COPY_BYTES] = {32, 32, 32, 30, 32, 30, 30, 28,
-                                              32, 27, 30, 22, 24, 26, 28, 30};
-    const __m128i last = _mm_loadu_si128((const __m128i *)(op - offset));
-    const __m128i row = _mm_load_si128((const __m128i *)repeat_table[offset]);
-    const __m128i next = _mm_load_si128((const __m128i *)continue_table[offset]);
-    const __m256i pattern =
-        _mm256_set_m128i(_mm_shuffle_epi8(last, next), _mm_shuffle_epi8(last, row));
-    uint8_t *const end = op + n;
-
-    do {
-        _mm256_storeu_si256((__m256i *)op, pattern);
-        op += whole[offset];
-    } while (op < end);
-}
-
-#else
-
-/* Write at least n bytes in the same way, for an offset below 16: a pattern of 16
- * bytes again and again, each time as much of it as is whole repetitions. */
 static inline void repeat_pattern(uint8_t *op, size_t offset, size_t n)
 {
     static const uint8_t whole[COPY_BYTES] = {16, 16, 16, 15, 16, 15, 12, 14,

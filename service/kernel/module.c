@@ -1,8 +1,5 @@
 /* The Python face: eigerwatch._kernel. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-
-#include "reduce.h"
+#include "selection.h"
 #include "variant.h"
 
 #include <stdlib.h>
@@ -13,15 +10,16 @@
 
 struct state {
     const struct variant *variant; /* chosen at import, never changed */
+    PyTypeObject *selection;
 };
 
-static const struct variant *variant_of(PyObject *module)
+static const struct state *state_of(PyObject *module)
 {
-    return ((const struct state *)PyModule_GetState(module))->variant;
+    return PyModule_GetState(module);
 }
 
-static PyObject *raise_fault(enum reduce_status status,
-                             const struct reduce_fault *fault)
+/* The sentence about a fault. */
+static PyObject *describe(enum reduce_status status, const struct reduce_fault *fault)
 {
     const unsigned long long length = fault->length;
     const unsigned long long expected = fault->expected;
@@ -30,56 +28,63 @@ static PyObject *raise_fault(enum reduce_status status,
     case REDUCE_OK:
         break;
     case REDUCE_PAYLOAD_SIZE:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "payload has %llu bytes, the image %llu", length, expected);
+        return PyUnicode_FromFormat("payload has %llu bytes, the image %llu", length,
+                                    expected);
     case REDUCE_SHORT_HEADER:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "payload of %llu bytes is shorter than its header of %llu",
-                            length, expected);
+        return PyUnicode_FromFormat(
+            "payload of %llu bytes is shorter than its header of %llu", length,
+            expected);
     case REDUCE_DECLARED_SIZE:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "header declares %llu bytes, the image has %llu", length,
-                            expected);
+        return PyUnicode_FromFormat("header declares %llu bytes, the image has %llu",
+                                    length, expected);
     case REDUCE_BLOCK_SIZE:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "header declares an illegal block size of %llu bytes",
-                            length);
+        return PyUnicode_FromFormat(
+            "header declares an illegal block size of %llu bytes", length);
     case REDUCE_TRUNCATED_FRAME:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "payload ends before the length of block %zu of %zu",
-                            fault->block, fault->blocks);
+        return PyUnicode_FromFormat(
+            "payload ends before the length of block %zu of %zu", fault->block,
+            fault->blocks);
     case REDUCE_TRUNCATED_BLOCK:
-        return PyErr_Format(
-            PyExc_RuntimeError,
+        return PyUnicode_FromFormat(
             "block %zu of %zu has a length of %llu bytes, the payload has %llu left",
             fault->block, fault->blocks, length, expected);
     case REDUCE_CORRUPT_BLOCK:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "block %zu of %zu, length %llu, does not decode to its "
-                            "%llu bytes",
-                            fault->block, fault->blocks, length, expected);
+        return PyUnicode_FromFormat(
+            "block %zu of %zu, length %llu, does not decode to its %llu bytes",
+            fault->block, fault->blocks, length, expected);
     case REDUCE_TRUNCATED_TAIL:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "payload ends inside the raw tail after block %zu: "
-                            "%llu of %llu bytes",
-                            fault->blocks, length, expected);
+        return PyUnicode_FromFormat(
+            "payload ends inside the raw tail after block %zu: %llu of %llu bytes",
+            fault->blocks, length, expected);
     case REDUCE_TRAILING_BYTES:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "%llu trailing bytes after block %zu, the last", length,
-                            fault->blocks);
+        return PyUnicode_FromFormat("%llu trailing bytes after block %zu, the last",
+                                    length, fault->blocks);
     case REDUCE_SMALL_SCRATCH:
-        return PyErr_Format(PyExc_ValueError,
-                            "scratch has %llu bytes, this payload needs %llu", length,
-                            expected);
+        return PyUnicode_FromFormat("scratch has %llu bytes, this payload needs %llu",
+                                    length, expected);
     }
     return PyErr_Format(PyExc_SystemError, "unknown kernel status %d", (int)status);
 }
 
-static int check_image(const Py_buffer *payload, int encoding, int itemsize,
-                       Py_ssize_t pixels, struct image *image)
+/* A small scratch buffer is the caller's mistake, all else the data's. */
+static PyObject *raise_fault(enum reduce_status status,
+                             const struct reduce_fault *fault)
 {
-    if (encoding < ENCODING_NONE || encoding > ENCODING_BSLZ4) {
-        PyErr_Format(PyExc_ValueError, "encoding must be 0 to 3, not %d", encoding);
+    PyObject *const text = describe(status, fault);
+
+    if (text)
+        PyErr_SetObject(status == REDUCE_SMALL_SCRATCH ? PyExc_ValueError
+                                                       : PyExc_RuntimeError,
+                        text);
+    Py_XDECREF(text);
+    return NULL;
+}
+
+static int check_image(int encoding, int itemsize, Py_ssize_t pixels,
+                       struct image *image)
+{
+    if (encoding < ENCODING_NONE || encoding > ENCODING_PLANES) {
+        PyErr_Format(PyExc_ValueError, "encoding must be 0 to 4, not %d", encoding);
         return -1;
     }
     if (itemsize != 1 && itemsize != 2 && itemsize != 4) {
@@ -92,8 +97,6 @@ static int check_image(const Py_buffer *payload, int encoding, int itemsize,
         return -1;
     }
     *image = (struct image){
-        .payload = payload->buf,
-        .size = (size_t)payload->len,
         .encoding = (enum encoding)encoding,
         .itemsize = (unsigned)itemsize,
         .pixels = (size_t)pixels,
@@ -101,12 +104,18 @@ static int check_image(const Py_buffer *payload, int encoding, int itemsize,
     return 0;
 }
 
-/* Get the buffer of an optional argument; None leaves *buffer empty. */
-static int get_optional(PyObject *object, int flags, Py_buffer *buffer)
+static void set_payload(struct image *image, const Py_buffer *payload)
+{
+    image->payload = payload->buf;
+    image->size = (size_t)payload->len;
+}
+
+/* Get the buffer of an optional, writable argument; None leaves *buffer empty. */
+static int get_writable(PyObject *object, Py_buffer *buffer)
 {
     if (object == Py_None)
         return 0;
-    return PyObject_GetBuffer(object, buffer, flags);
+    return PyObject_GetBuffer(object, buffer, PyBUF_WRITABLE);
 }
 
 static int check_size(const char *name, const Py_buffer *buffer, size_t expected)
@@ -118,112 +127,148 @@ static int check_size(const char *name, const Py_buffer *buffer, size_t expected
     return -1;
 }
 
-/* The optional buffers of reduce(); released together. */
-struct buffers {
-    Py_buffer mask, regions, rows, scratch, extents;
+/* The payloads of a batch and what became of them. */
+struct batch {
+    Py_ssize_t n;
+    Py_ssize_t held; /* payloads whose buffers we hold */
+    struct item {
+        Py_buffer payload;
+        enum reduce_status status;
+        struct reduce_fault fault;
+    } *items;
 };
 
-static void release_buffers(struct buffers *buffers)
+static int get_payloads(PyObject *sequence, struct batch *batch)
 {
-    PyBuffer_Release(&buffers->mask);
-    PyBuffer_Release(&buffers->regions);
-    PyBuffer_Release(&buffers->rows);
-    PyBuffer_Release(&buffers->scratch);
-    PyBuffer_Release(&buffers->extents);
+    PyObject *const payloads =
+        PySequence_Fast(sequence, "payloads must be a sequence of buffers");
+    int result = -1;
+
+    if (!payloads)
+        return -1;
+    batch->n = PySequence_Fast_GET_SIZE(payloads);
+    batch->items = PyMem_Calloc((size_t)batch->n + 1, sizeof(batch->items[0]));
+    if (!batch->items)
+        PyErr_NoMemory();
+    else {
+        while (batch->held < batch->n &&
+               PyObject_GetBuffer(PySequence_Fast_GET_ITEM(payloads, batch->held),
+                                  &batch->items[batch->held].payload,
+                                  PyBUF_SIMPLE) == 0)
+            batch->held++;
+        result = batch->held == batch->n ? 0 : -1;
+    }
+    Py_DECREF(payloads);
+    return result;
 }
 
-static int check_selection(const struct buffers *buffers, long long low, long long high,
-                           size_t pixels, struct selection *selection)
+static void release_payloads(struct batch *batch)
 {
-    const size_t bitmap_bytes = (pixels + 7) / 8;
-    const size_t regions_size = (size_t)buffers->regions.len;
+    while (batch->held > 0)
+        PyBuffer_Release(&batch->items[--batch->held].payload);
+    PyMem_Free(batch->items);
+}
 
-    if (low < 0 || high > UINT32_MAX || low > high) {
+/* [(index, sentence), ...] of the payloads that could not be reduced. */
+static PyObject *list_faults(const struct batch *batch)
+{
+    PyObject *const faults = PyList_New(0);
+
+    for (Py_ssize_t i = 0; faults && i < batch->n; i++) {
+        const struct item *const item = &batch->items[i];
+        PyObject *text, *fault;
+        int appended;
+
+        if (item->status == REDUCE_OK)
+            continue;
+        if (item->status == REDUCE_SMALL_SCRATCH) {
+            Py_DECREF(faults);
+            return raise_fault(item->status, &item->fault);
+        }
+        text = describe(item->status, &item->fault);
+        fault = text ? Py_BuildValue("nN", i, text) : NULL;
+        appended = fault ? PyList_Append(faults, fault) : -1;
+        Py_XDECREF(fault);
+        if (appended < 0) {
+            Py_DECREF(faults);
+            return NULL;
+        }
+    }
+    return faults;
+}
+
+static void reduce_items(const struct variant *variant, struct image image,
+                         const struct selection *selection, struct batch *batch,
+                         const Py_buffer *records, const Py_buffer *rows,
+                         const Py_buffer *scratch)
+{
+    const size_t stride = batch->n ? (size_t)(records->len / batch->n) : 0;
+
+    for (Py_ssize_t i = 0; i < batch->n; i++) {
+        struct item *const item = &batch->items[i];
+        struct counts counts;
+
+        set_payload(&image, &item->payload);
+        item->status = reduce_image(variant, &image, selection, &counts,
+                                    (struct region_row *)rows->buf +
+                                        (size_t)i * selection->n_regions,
+                                    scratch->buf, (size_t)scratch->len, &item->fault);
+        if (item->status == REDUCE_OK)
+            memcpy((char *)records->buf + (size_t)i * stride, &counts, sizeof(counts));
+    }
+}
+
+static int check_results(const struct batch *batch, const struct selection *selection,
+                         const Py_buffer *records, const Py_buffer *rows)
+{
+    const size_t n = (size_t)batch->n;
+
+    if (n > 0 && ((size_t)records->len % n != 0 ||
+                  (size_t)records->len / n < sizeof(struct counts))) {
         PyErr_Format(PyExc_ValueError,
-                     "low and high must be 0 <= low <= high <= 4294967295, not %lld "
-                     "and %lld",
-                     low, high);
+                     "records must have the same size for each of %zu payloads, at "
+                     "least %zu bytes, not %zd in all",
+                     n, sizeof(struct counts), records->len);
         return -1;
     }
-    *selection = (struct selection){.low = (uint32_t)low, .high = (uint32_t)high};
-    if (buffers->mask.obj) {
-        if (check_size("mask", &buffers->mask, bitmap_bytes) < 0)
-            return -1;
-        selection->mask = buffers->mask.buf;
-    }
-    if (regions_size % bitmap_bytes != 0 ||
-        regions_size / bitmap_bytes > REDUCE_MAX_REGIONS) {
-        PyErr_Format(PyExc_ValueError,
-                     "regions must be at most %zu bitmaps of %zu bytes, not %zu bytes",
-                     REDUCE_MAX_REGIONS, bitmap_bytes, regions_size);
-        return -1;
-    }
-    selection->n_regions = regions_size / bitmap_bytes;
-    if (check_size("region_rows", &buffers->rows,
-                   selection->n_regions * sizeof(struct region_row)) < 0)
-        return -1;
-    if (selection->n_regions > 0)
-        selection->regions = buffers->regions.buf;
-    if (buffers->extents.obj) {
-        if (check_size("extents", &buffers->extents,
-                       selection->n_regions * sizeof(struct extent)) < 0)
-            return -1;
-        if (selection->n_regions > 0)
-            selection->extents = buffers->extents.buf;
-    }
-    return 0;
+    return check_size("region_rows", rows,
+                      n * selection->n_regions * sizeof(struct region_row));
 }
 
 PyDoc_STRVAR(reduce_doc,
-             "reduce(payload, encoding, itemsize, pixels, low, high, mask, regions, "
-             "counts, region_rows, scratch, extents=None, /)\n--\n\n"
-             "Classify, count and sum the pixels of one compressed image.");
+             "reduce(payloads, encoding, itemsize, selection, records, region_rows, "
+             "scratch, /)\n--\n\n"
+             "Classify, count and sum the pixels of compressed images.");
 
 static PyObject *kernel_reduce(PyObject *module, PyObject *args)
 {
-    const struct variant *const variant = variant_of(module);
-    Py_buffer payload = {0}, out = {0};
-    PyObject *mask, *regions, *rows, *scratch, *extents = Py_None;
+    const struct state *const state = state_of(module);
+    PyObject *payloads, *rows_object, *scratch_object, *result = NULL;
+    const SelectionObject *selection;
     int encoding, itemsize;
-    Py_ssize_t pixels;
-    long long low, high;
-    struct buffers buffers;
-    PyObject *result = NULL;
+    Py_buffer records = {0}, rows = {0}, scratch = {0};
+    struct batch batch = {0};
+    struct image image;
 
-    memset(&buffers, 0, sizeof(buffers));
-    if (!PyArg_ParseTuple(args, "y*iinLLOOw*OO|O:reduce", &payload, &encoding,
-                          &itemsize, &pixels, &low, &high, &mask, &regions, &out, &rows,
-                          &scratch, &extents))
+    if (!PyArg_ParseTuple(args, "OiiO!w*OO:reduce", &payloads, &encoding, &itemsize,
+                          state->selection, &selection, &records, &rows_object,
+                          &scratch_object))
         return NULL;
-    if (get_optional(mask, PyBUF_SIMPLE, &buffers.mask) == 0 &&
-        get_optional(regions, PyBUF_SIMPLE, &buffers.regions) == 0 &&
-        get_optional(rows, PyBUF_WRITABLE, &buffers.rows) == 0 &&
-        get_optional(scratch, PyBUF_WRITABLE, &buffers.scratch) == 0 &&
-        get_optional(extents, PyBUF_SIMPLE, &buffers.extents) == 0) {
-        struct image image;
-        struct selection selection;
-        struct counts counts;
-        struct reduce_fault fault;
-        enum reduce_status status;
-
-        if (check_image(&payload, encoding, itemsize, pixels, &image) == 0 &&
-            check_selection(&buffers, low, high, image.pixels, &selection) == 0 &&
-            check_size("counts", &out, sizeof(counts)) == 0) {
-            Py_BEGIN_ALLOW_THREADS
-            status =
-                reduce_image(variant, &image, &selection, &counts, buffers.rows.buf,
-                             buffers.scratch.buf, (size_t)buffers.scratch.len, &fault);
-            Py_END_ALLOW_THREADS
-            if (status == REDUCE_OK) {
-                memcpy(out.buf, &counts, sizeof(counts));
-                result = Py_NewRef(Py_None);
-            } else
-                raise_fault(status, &fault);
-        }
+    if (get_writable(rows_object, &rows) == 0 &&
+        get_writable(scratch_object, &scratch) == 0 &&
+        check_image(encoding, itemsize, (Py_ssize_t)selection->pixels, &image) == 0 &&
+        get_payloads(payloads, &batch) == 0 &&
+        check_results(&batch, &selection->selection, &records, &rows) == 0) {
+        Py_BEGIN_ALLOW_THREADS
+        reduce_items(state->variant, image, &selection->selection, &batch, &records,
+                     &rows, &scratch);
+        Py_END_ALLOW_THREADS
+        result = list_faults(&batch);
     }
-    release_buffers(&buffers);
-    PyBuffer_Release(&out);
-    PyBuffer_Release(&payload);
+    release_payloads(&batch);
+    PyBuffer_Release(&scratch);
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&records);
     return result;
 }
 
@@ -232,7 +277,7 @@ PyDoc_STRVAR(decode_doc, "decode(payload, encoding, itemsize, pixels, out, scrat
 
 static PyObject *kernel_decode(PyObject *module, PyObject *args)
 {
-    const struct variant *const variant = variant_of(module);
+    const struct variant *const variant = state_of(module)->variant;
     Py_buffer payload = {0}, out = {0}, scratch = {0};
     PyObject *scratch_object, *result = NULL;
     int encoding, itemsize;
@@ -244,17 +289,15 @@ static PyObject *kernel_decode(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*iinw*O:decode", &payload, &encoding, &itemsize,
                           &pixels, &out, &scratch_object))
         return NULL;
-    if (get_optional(scratch_object, PyBUF_WRITABLE, &scratch) == 0 &&
-        check_image(&payload, encoding, itemsize, pixels, &image) == 0 &&
+    if (get_writable(scratch_object, &scratch) == 0 &&
+        check_image(encoding, itemsize, pixels, &image) == 0 &&
         check_size("out", &out, image.pixels * image.itemsize) == 0) {
+        set_payload(&image, &payload);
         Py_BEGIN_ALLOW_THREADS
         status = decode_image(variant, &image, out.buf, scratch.buf,
                               (size_t)scratch.len, &fault);
         Py_END_ALLOW_THREADS
-        if (status == REDUCE_OK)
-            result = Py_NewRef(Py_None);
-        else
-            raise_fault(status, &fault);
+        result = status == REDUCE_OK ? Py_NewRef(Py_None) : raise_fault(status, &fault);
     }
     PyBuffer_Release(&scratch);
     PyBuffer_Release(&out);
@@ -262,61 +305,109 @@ static PyObject *kernel_decode(PyObject *module, PyObject *args)
     return result;
 }
 
-PyDoc_STRVAR(scratch_bytes_doc, "scratch_bytes(payload, encoding, itemsize, pixels, /)"
-                                "\n--\n\nSize of the scratch buffer that reduce and "
-                                "decode need for this payload.");
-
-static PyObject *kernel_scratch_bytes(PyObject *Py_UNUSED(module), PyObject *args)
+static int check_bins(const struct image *image, Py_ssize_t width, Py_ssize_t factor,
+                      const Py_buffer *sums, const Py_buffer *kept, struct bins *bins)
 {
-    Py_buffer payload = {0};
-    int encoding, itemsize;
-    Py_ssize_t pixels;
-    struct image image;
-    PyObject *result = NULL;
+    size_t n;
 
-    if (!PyArg_ParseTuple(args, "y*iin:scratch_bytes", &payload, &encoding, &itemsize,
-                          &pixels))
+    if (width <= 0 || image->pixels % (size_t)width != 0) {
+        PyErr_Format(PyExc_ValueError, "%zu pixels are no rows of %zd", image->pixels,
+                     width);
+        return -1;
+    }
+    if (factor <= 0 || (size_t)factor > REDUCE_MAX_FACTOR) {
+        PyErr_Format(PyExc_ValueError, "factor must be 1 to %zu, not %zd",
+                     REDUCE_MAX_FACTOR, factor);
+        return -1;
+    }
+    *bins = (struct bins){
+        .width = (size_t)width,
+        .factor = (size_t)factor,
+        .sums = sums->buf,
+        .kept = kept->buf,
+    };
+    n = ((bins->width + bins->factor - 1) / bins->factor) *
+        ((image->pixels / bins->width + bins->factor - 1) / bins->factor);
+    if (check_size("sums", sums, n * sizeof(*bins->sums)) < 0)
+        return -1;
+    return check_size("kept", kept, n * sizeof(*bins->kept));
+}
+
+PyDoc_STRVAR(
+    bin_doc,
+    "bin_pixels(payload, encoding, itemsize, selection, width, factor, sums, kept, "
+    "scratch, /)\n--\n\n"
+    "Sum and count the kept pixels of squares of factor x factor pixels.");
+
+static PyObject *kernel_bin(PyObject *module, PyObject *args)
+{
+    const struct state *const state = state_of(module);
+    const SelectionObject *selection;
+    PyObject *scratch_object, *result = NULL;
+    int encoding, itemsize;
+    Py_ssize_t width, factor;
+    Py_buffer payload = {0}, sums = {0}, kept = {0}, scratch = {0};
+    struct image image;
+    struct bins bins;
+    struct reduce_fault fault;
+    enum reduce_status status;
+
+    if (!PyArg_ParseTuple(args, "y*iiO!nnw*w*O:bin_pixels", &payload, &encoding,
+                          &itemsize, state->selection, &selection, &width, &factor,
+                          &sums, &kept, &scratch_object))
         return NULL;
-    if (check_image(&payload, encoding, itemsize, pixels, &image) == 0)
-        result = PyLong_FromSize_t(reduce_scratch_size(&image));
+    if (get_writable(scratch_object, &scratch) == 0 &&
+        check_image(encoding, itemsize, (Py_ssize_t)selection->pixels, &image) == 0 &&
+        check_bins(&image, width, factor, &sums, &kept, &bins) == 0) {
+        bins.row_sums = PyMem_Malloc(2 * bins.width * sizeof(*bins.row_sums));
+        if (bins.row_sums) {
+            set_payload(&image, &payload);
+            Py_BEGIN_ALLOW_THREADS
+            status = bin_image(state->variant, &image, &selection->selection, &bins,
+                               scratch.buf, (size_t)scratch.len, &fault);
+            Py_END_ALLOW_THREADS
+            result =
+                status == REDUCE_OK ? Py_NewRef(Py_None) : raise_fault(status, &fault);
+            PyMem_Free(bins.row_sums);
+        } else
+            PyErr_NoMemory();
+    }
+    PyBuffer_Release(&scratch);
+    PyBuffer_Release(&kept);
+    PyBuffer_Release(&sums);
     PyBuffer_Release(&payload);
     return result;
 }
 
-PyDoc_STRVAR(region_extents_doc,
-             "region_extents(regions, pixels, /)\n--\n\n"
-             "For each region, the bytes of its bitmap that are not all zero: pairs of "
-             "uint32, first and stop.\n\nGiven to reduce, they save it from reading "
-             "the rest of each bitmap.");
+PyDoc_STRVAR(scratch_bytes_doc,
+             "scratch_bytes(payloads, encoding, itemsize, pixels, /)\n--\n\n"
+             "Size of the scratch buffer that these payloads need.");
 
-static PyObject *kernel_region_extents(PyObject *Py_UNUSED(module), PyObject *args)
+static PyObject *kernel_scratch_bytes(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    Py_buffer regions = {0};
+    PyObject *payloads, *result = NULL;
+    int encoding, itemsize;
     Py_ssize_t pixels;
-    PyObject *result = NULL;
-    size_t bitmap_bytes;
+    struct batch batch = {0};
+    struct image image;
 
-    if (!PyArg_ParseTuple(args, "y*n:region_extents", &regions, &pixels))
+    if (!PyArg_ParseTuple(args, "Oiin:scratch_bytes", &payloads, &encoding, &itemsize,
+                          &pixels))
         return NULL;
-    bitmap_bytes = pixels > 0 ? ((size_t)pixels + 7) / 8 : 0;
-    if (pixels <= 0 || (size_t)pixels > REDUCE_MAX_PIXELS ||
-        (size_t)regions.len % bitmap_bytes != 0)
-        PyErr_Format(PyExc_ValueError, "%zd bytes are no bitmaps of %zd pixels",
-                     regions.len, pixels);
-    else {
-        const size_t n = (size_t)regions.len / bitmap_bytes;
+    if (check_image(encoding, itemsize, pixels, &image) == 0 &&
+        get_payloads(payloads, &batch) == 0) {
+        size_t most = 0;
 
-        result =
-            PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(n * sizeof(struct extent)));
-        for (size_t r = 0; result && r < n; r++) {
-            const struct extent extent = bitmap_extent(
-                (const uint8_t *)regions.buf + r * bitmap_bytes, bitmap_bytes);
+        for (Py_ssize_t i = 0; i < batch.n; i++) {
+            size_t size;
 
-            memcpy(PyBytes_AS_STRING(result) + r * sizeof(extent), &extent,
-                   sizeof(extent));
+            set_payload(&image, &batch.items[i].payload);
+            size = reduce_scratch_size(&image);
+            most = size > most ? size : most;
         }
+        result = PyLong_FromSize_t(most);
     }
-    PyBuffer_Release(&regions);
+    release_payloads(&batch);
     return result;
 }
 
@@ -324,7 +415,7 @@ PyDoc_STRVAR(variant_doc, "variant()\n--\n\nName of the variant in use.");
 
 static PyObject *kernel_variant(PyObject *module, PyObject *Py_UNUSED(args))
 {
-    return PyUnicode_FromString(variant_of(module)->name);
+    return PyUnicode_FromString(state_of(module)->variant->name);
 }
 
 PyDoc_STRVAR(variants_doc, "variants()\n--\n\n"
@@ -347,12 +438,11 @@ static PyObject *kernel_variants(PyObject *Py_UNUSED(module), PyObject *Py_UNUSE
     return names;
 }
 
-static int kernel_exec(PyObject *module)
+static int choose_variant(struct state *state)
 {
     const struct variant *supported[MAX_VARIANTS];
     const size_t n = variants_supported(supported, MAX_VARIANTS);
     const char *const wanted = getenv(VARIANT_SETTING);
-    struct state *const state = PyModule_GetState(module);
 
     if (n == 0) {
         PyErr_SetString(PyExc_ImportError,
@@ -376,11 +466,37 @@ static int kernel_exec(PyObject *module)
     return -1;
 }
 
+static int kernel_exec(PyObject *module)
+{
+    struct state *const state = PyModule_GetState(module);
+
+    if (choose_variant(state) < 0)
+        return -1;
+    state->selection = (PyTypeObject *)selection_type(module);
+    if (!state->selection)
+        return -1;
+    return PyModule_AddType(module, state->selection);
+}
+
+static int kernel_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    Py_VISIT(state_of(module)->selection);
+    return 0;
+}
+
+static int kernel_clear(PyObject *module)
+{
+    struct state *const state = PyModule_GetState(module);
+
+    Py_CLEAR(state->selection);
+    return 0;
+}
+
 static PyMethodDef kernel_methods[] = {
     {"reduce", kernel_reduce, METH_VARARGS, reduce_doc},
     {"decode", kernel_decode, METH_VARARGS, decode_doc},
+    {"bin_pixels", kernel_bin, METH_VARARGS, bin_doc},
     {"scratch_bytes", kernel_scratch_bytes, METH_VARARGS, scratch_bytes_doc},
-    {"region_extents", kernel_region_extents, METH_VARARGS, region_extents_doc},
     {"variant", kernel_variant, METH_NOARGS, variant_doc},
     {"variants", kernel_variants, METH_NOARGS, variants_doc},
     {NULL, NULL, 0, NULL},
@@ -404,6 +520,8 @@ static struct PyModuleDef kernel_module = {
     .m_size = sizeof(struct state),
     .m_methods = kernel_methods,
     .m_slots = kernel_slots,
+    .m_traverse = kernel_traverse,
+    .m_clear = kernel_clear,
 };
 
 PyMODINIT_FUNC PyInit__kernel(void)

@@ -1,17 +1,21 @@
 /* reduce_planes(), written once for all instruction sets.
  *
  * The including file defines
- *   vec                          a vector that & | ^ ~ + work on
+ *   vec                          a vector of 64-bit lanes that & | ^ ~ + << work on
  *   vec_load(p)                  unaligned
  *   vec_fill(bool)               all bits
  *   vec_any(v)                   is any bit set?
  *   vec_count(v)                 bits set in each 64-bit lane
+ *   vec_weigh(p0, p1, p2, p3)    the same, those of p1 count 2, of p2 4, of p3 8
  *   vec_sum(v)                   sum of the 64-bit lanes
  *
  * A column is one vector from each plane. Comparing with a limit runs bit-serially
  * from the top plane down, all pixels of a column at once: a pixel is greater as soon
- * as it has a 1 where the limit has a 0 and all bits above were equal.
+ * as it has a 1 where the limit has a 0, and a 1 in all bits above where the limit has
+ * one. The limits change rarely, so a branch per bit costs less than masks would.
  */
+
+#include "bits.h"
 
 #define UNLIKELY(x) __builtin_expect((x), 0)
 #define INLINE static inline __attribute__((always_inline))
@@ -22,16 +26,6 @@
 #define FAINT_PLANES 4
 
 #define COLUMNS (SLICE_BYTES / sizeof(vec))
-
-/* One bit of each limit per plane, spread over a vector. Most columns need few. */
-struct limits {
-    uint32_t low_value;
-    uint32_t high_value;
-    bool ready; /* low and high are filled in */
-    vec low[32];
-    vec high[32];
-    vec max[32]; /* of max_kept so far */
-};
 
 struct sums {
     vec total;
@@ -45,12 +39,6 @@ struct sums {
 INLINE uint32_t min_u32(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
-}
-
-INLINE void spread_bits(uint32_t value, unsigned n_planes, vec bits[])
-{
-    for (unsigned b = 0; b < n_planes; b++)
-        bits[b] = vec_fill((value >> b) & 1);
 }
 
 /* Load n < sizeof(vec) bytes, the others are zero. */
@@ -100,72 +88,63 @@ static uint32_t max_of_planes(const struct rows *rows, size_t at, vec set)
     return max;
 }
 
-/* Sum of the pixels in `set`, as 64-bit lanes; none has a bit from plane n on. */
-INLINE vec sum_planes(const struct rows *rows, size_t at, unsigned n, vec set)
+/* Add the kept pixels of a column and return their sum, as 64-bit lanes; none has a bit
+ * from plane n on. */
+INLINE vec add_kept(const struct rows *rows, size_t at, unsigned n, vec keep,
+                    struct sums *sums)
 {
+    const uint32_t max = sums->max_kept;
     vec sum = vec_fill(false);
+    vec reaching = keep; /* the bits of max above, and maybe others */
+    vec greater = sum;
 
-    for (unsigned b = n; b-- > 0;)
-        sum = sum + sum + vec_count(vec_load(rows->plane[b] + at) & set);
-    return sum;
-}
+    for (unsigned b = n; b > 0; b -= 4) {
+        vec ones[4];
 
-/* Add the kept pixels of a column; none has a bit from plane n on. */
-INLINE void add_kept(const struct rows *rows, size_t at, unsigned n, vec keep,
-                     struct limits *limits, struct sums *sums)
-{
-    vec sum = vec_fill(false);
-    vec equal = vec_fill(true);
-    vec greater = vec_fill(false);
-
-    if (n > DIM_PLANES)
-        spread_bits(sums->max_kept, n, limits->max);
-    for (unsigned b = n; b-- > 0;) {
-        const vec ones = vec_load(rows->plane[b] + at) & keep;
-
-        sum = sum + sum + vec_count(ones);
-        greater = greater | (equal & ones & ~limits->max[b]);
-        equal = equal & ~(ones ^ limits->max[b]);
+        for (unsigned i = 4; i-- > 0;) {
+            ones[i] = vec_load(rows->plane[b - 4 + i] + at) & keep;
+            if (max >> (b - 4 + i) & 1)
+                reaching = reaching & ones[i];
+            else
+                greater = greater | (reaching & ones[i]);
+        }
+        sum = (sum << 4) + vec_weigh(ones[0], ones[1], ones[2], ones[3]);
     }
     sums->total = sums->total + sum;
-    if (sums->max_kept >> (n - 1) > 1) /* has a bit that these pixels have not */
-        return;
-    if (UNLIKELY(vec_any(greater))) {
+    if (max >> (n - 1) <= 1 && UNLIKELY(vec_any(greater))) /* else max has more bits */
         sums->max_kept = max_of_planes(rows, at, greater);
-        spread_bits(sums->max_kept, DIM_PLANES, limits->max);
-    }
+    return sum;
 }
 
 /* Split a column's valid pixels into below, above and the others. */
 INLINE vec within_limits(const struct rows *rows, size_t at, unsigned n_planes,
-                         vec valid, struct limits *limits, struct sums *sums)
+                         uint32_t low, uint32_t high, vec valid, struct sums *sums)
 {
-    vec equal_low = vec_fill(true), equal_high = equal_low;
+    vec reaching_low = valid, reaching_high = valid;
     vec below = vec_fill(false), above = below;
 
-    if (!limits->ready) {
-        spread_bits(limits->low_value, n_planes, limits->low);
-        spread_bits(limits->high_value, n_planes, limits->high);
-        limits->ready = true;
-    }
     for (unsigned b = n_planes; b-- > 0;) {
         const vec plane = vec_load(rows->plane[b] + at);
 
-        above = above | (equal_high & plane & ~limits->high[b]);
-        equal_high = equal_high & ~(plane ^ limits->high[b]);
-        below = below | (equal_low & ~plane & limits->low[b]);
-        equal_low = equal_low & ~(plane ^ limits->low[b]);
+        if (high >> b & 1)
+            reaching_high = reaching_high & plane;
+        else
+            above = above | (reaching_high & plane);
+        if (low >> b & 1) /* the same with all bits inverted */
+            below = below | (reaching_low & ~plane);
+        else
+            reaching_low = reaching_low & ~plane;
     }
-    sums->below = sums->below + vec_count(below & valid);
-    sums->above = sums->above + vec_count(above & valid);
+    sums->below = sums->below + vec_count(below);
+    sums->above = sums->above + vec_count(above);
     return valid & ~below & ~above;
 }
 
-/* Classify the used pixels of a column and add them up. Returns how many planes, from
- * the lowest, hold all bits of the kept ones: FAINT_PLANES, DIM_PLANES or all. */
-INLINE unsigned add_column(const struct rows *rows, size_t at, unsigned n_planes,
-                           bool plain, vec used, struct limits *limits,
-                           struct sums *sums, vec *keep, vec *sentinel)
+/* Classify the used pixels of a column and add the kept ones up, over as many planes,
+ * from the lowest, as hold all their bits: FAINT_PLANES, DIM_PLANES or all. */
+INLINE vec add_column(const struct rows *rows, size_t at, unsigned n_planes,
+                      const struct selection *limits, bool plain, vec used,
+                      struct sums *sums, vec *keep, vec *sentinel)
 {
     vec all = used;
     vec dim = vec_load(rows->plane[rows->distinct - 1] + at);
@@ -189,111 +168,120 @@ INLINE unsigned add_column(const struct rows *rows, size_t at, unsigned n_planes
     *sentinel = all;
     *keep = used & ~all;
     sums->sentinel = sums->sentinel + vec_count(all);
-    sums->used = sums->used + vec_count(used);
 
     if (!plain || vec_any(bright & *keep)) {
-        *keep = within_limits(rows, at, n_planes, *keep, limits, sums);
-        if (n_planes > DIM_PLANES && vec_any(bright & *keep)) {
-            add_kept(rows, at, n_planes, *keep, limits, sums);
-            return n_planes;
-        }
+        *keep =
+            within_limits(rows, at, n_planes, limits->low, limits->high, *keep, sums);
+        if (n_planes > DIM_PLANES && vec_any(bright & *keep))
+            return add_kept(rows, at, n_planes, *keep, sums);
     }
-    if (vec_any((dim | bright) & *keep)) {
-        add_kept(rows, at, DIM_PLANES, *keep, limits, sums);
-        return DIM_PLANES;
-    }
-    add_kept(rows, at, FAINT_PLANES, *keep, limits, sums);
-    return FAINT_PLANES;
+    if (vec_any((dim | bright) & *keep))
+        return add_kept(rows, at, DIM_PLANES, *keep, sums);
+    return add_kept(rows, at, FAINT_PLANES, *keep, sums);
 }
 
-/* Add the part of one region that lies in the slice. */
-INLINE void add_region(const struct rows *rows, size_t bytes, const uint8_t *bitmap,
-                       unsigned top, const vec keep[], const vec sentinel[],
-                       struct region_row *row)
+/* Pass the edges inside a slice of which the columns are known; max is no less than
+ * any of its kept pixels. */
+INLINE void pass_edges(const struct slice *slice, const struct rows *rows, uint32_t max,
+                       const vec total[], const vec keep[], const vec sentinel[],
+                       const struct selection *selection, struct tally *tally,
+                       struct passed *regions)
 {
-    vec total = vec_fill(false), n_kept = total, n_sentinel = total;
+    const struct edge *edge = selection->edges + tally->edges;
+    const struct edge *const end = selection->edges + selection->n_edges;
+    struct passed words[SLICE_BYTES / sizeof(uint64_t) + 1]; /* before each word */
+    vec pixels[COLUMNS];
+    unsigned n = 0;
 
-    for (size_t i = 0, at = 0; at < bytes; i++, at += sizeof(vec)) {
-        const vec region = load_bitmap(bitmap + at, bytes - at);
-        const vec kept = region & keep[i];
-
-        if (!vec_any(region))
-            continue;
-        n_kept = n_kept + vec_count(kept);
-        n_sentinel = n_sentinel + vec_count(region & sentinel[i]);
-        if (top == FAINT_PLANES)
-            total = total + sum_planes(rows, at, FAINT_PLANES, kept);
-        else if (top == DIM_PLANES)
-            total = total + sum_planes(rows, at, DIM_PLANES, kept);
-        else
-            total = total + sum_planes(rows, at, rows->n, kept);
+    for (size_t i = 0; i * sizeof(vec) < slice_bytes(slice); i++)
+        pixels[i] = vec_count(keep[i]) + (vec_count(sentinel[i]) << 32);
+    words[0] = passed_by(tally);
+    for (size_t word = 0; word < (slice->pixels + 63) / 64; word++) {
+        words[word + 1].total = words[word].total + load_word(total, word);
+        words[word + 1].pixels = words[word].pixels + load_word(pixels, word);
     }
-    row->total += vec_sum(total);
-    row->kept += (uint32_t)vec_sum(n_kept);
-    row->sentinel += (uint32_t)vec_sum(n_sentinel);
+    while (n < rows->n && max >> n > 0)
+        n++;
+    while (edge < end && edge->pixel - slice->first < slice->pixels) {
+        const uint32_t pixel = edge->pixel;
+        const size_t at = pixel - slice->first, word = at / 64;
+        const uint64_t before = (UINT64_C(1) << at % 64) - 1;
+        const uint64_t kept = load_word(keep, word) & before;
+        const uint64_t n_sentinel = count_bits(load_word(sentinel, word) & before);
+        struct passed passed = {0};
+
+        for (unsigned b = n; b-- > 0;)
+            passed.total =
+                2 * passed.total + count_bits(load_word(rows->plane[b], word) & kept);
+        passed.total += words[word].total;
+        passed.pixels = words[word].pixels + (n_sentinel << 32) + count_bits(kept);
+        for (; edge < end && edge->pixel == pixel; edge++)
+            pass_edge(edge, passed, regions);
+    }
+    tally->edges = (size_t)(edge - selection->edges);
 }
 
-INLINE void add_slice(const struct slice *slice, unsigned n_planes,
+INLINE void add_slice(const struct slice *slice, unsigned n_planes, bool masked,
                       const struct selection *selection, struct tally *tally,
-                      struct region_row *region_rows)
+                      struct passed *regions)
 {
     const uint32_t all_ones = UINT32_MAX >> (32 - n_planes);
-    const uint32_t low = min_u32(selection->low, all_ones); /* no more to select */
-    const uint32_t high = min_u32(selection->high, all_ones);
-    const bool plain = low == 0 && high >= min_u32(255, all_ones - 1);
+    struct selection limits = {
+        .low = min_u32(selection->low, all_ones), /* there is no more to compare */
+        .high = min_u32(selection->high, all_ones),
+    };
+    /* Then pixels without a bit from DIM_PLANES on are neither below nor above. */
+    const bool plain = limits.low == 0 && limits.high >= min_u32(255, all_ones - 1);
     const size_t bytes = slice_bytes(slice);
     struct rows rows = {.n = n_planes, .distinct = slice->distinct};
-    struct limits limits;
     struct sums sums = {.max_kept = tally->max_kept};
-    vec keep[COLUMNS], sentinel[COLUMNS];
-    unsigned top = FAINT_PLANES;
+    vec total[COLUMNS], keep[COLUMNS], sentinel[COLUMNS];
 
     for (unsigned b = 0; b < n_planes; b++)
         rows.plane[b] = slice->planes + min_u32(b, slice->distinct - 1) * slice->stride;
-    limits.low_value = low;
-    limits.high_value = high;
-    limits.ready = false;
-    spread_bits(tally->max_kept, DIM_PLANES, limits.max);
 
     for (size_t i = 0, at = 0; at < bytes; i++, at += sizeof(vec)) {
         vec used = vec_fill(true);
-        unsigned column_top;
 
-        if (selection->mask)
-            used = load_bitmap(selection->mask + slice->position + at, bytes - at);
+        if (masked)
+            used = load_bitmap(selection->mask + slice->first / 8 + at, bytes - at);
         if (slice->pixels - 8 * at < 8 * sizeof(vec))
             used = used & first_bits(slice->pixels - 8 * at);
-        column_top = add_column(&rows, at, n_planes, plain, used, &limits, &sums,
-                                &keep[i], &sentinel[i]);
-        top = column_top > top ? column_top : top;
+        if (masked)
+            sums.used = sums.used + vec_count(used);
+        total[i] = add_column(&rows, at, n_planes, &limits, plain, used, &sums,
+                              &keep[i], &sentinel[i]);
     }
+    if (tally->edges < selection->n_edges &&
+        selection->edges[tally->edges].pixel - slice->first < slice->pixels)
+        pass_edges(slice, &rows, sums.max_kept, total, keep, sentinel, selection, tally,
+                   regions);
     tally->total += vec_sum(sums.total);
     tally->below += vec_sum(sums.below);
     tally->above += vec_sum(sums.above);
     tally->sentinel += vec_sum(sums.sentinel);
-    tally->used += vec_sum(sums.used);
+    tally->used += masked ? vec_sum(sums.used) : slice->pixels;
     tally->max_kept = sums.max_kept;
+}
 
-    for (size_t r = 0; r < selection->n_regions; r++) {
-        const uint8_t *bitmap = selection->regions + r * slice->bitmap_bytes;
-
-        if (selection->extents &&
-            (selection->extents[r].stop <= slice->position ||
-             selection->extents[r].first >= slice->position + bytes))
-            continue;
-        add_region(&rows, bytes, bitmap + slice->position, top, keep, sentinel,
-                   &region_rows[r]);
-    }
+INLINE void reduce_slice(const struct slice *slice, unsigned n_planes,
+                         const struct selection *selection, struct tally *tally,
+                         struct passed *regions)
+{
+    if (selection->mask)
+        add_slice(slice, n_planes, true, selection, tally, regions);
+    else
+        add_slice(slice, n_planes, false, selection, tally, regions);
 }
 
 static void reduce_planes(const struct slice *slice, unsigned itemsize,
                           const struct selection *selection, struct tally *tally,
-                          struct region_row *region_rows)
+                          struct passed *regions)
 {
     if (itemsize == 1)
-        add_slice(slice, 8, selection, tally, region_rows);
+        reduce_slice(slice, 8, selection, tally, regions);
     else if (itemsize == 2)
-        add_slice(slice, 16, selection, tally, region_rows);
+        reduce_slice(slice, 16, selection, tally, regions);
     else
-        add_slice(slice, 32, selection, tally, region_rows);
+        reduce_slice(slice, 32, selection, tally, regions);
 }

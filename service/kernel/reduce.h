@@ -12,18 +12,23 @@
  *   above     value > high
  *   kept      all others; total and max_kept are about these
  *
+ * Regions are sets of pixels that are summed in the same pass. A region is given by
+ * its edges: where, in the order of the pixels, it is entered and left. The sum over
+ * a region is the sum of what had been passed at each exit minus that at each entry,
+ * so a pass costs a little per edge and nothing per region.
+ *
  * Buffers
- *   Bitmaps (mask, regions) are in pixel order, eight pixels to a byte, first pixel
- *   in the lowest bit, (pixels + 7) / 8 bytes each. Bits beyond the last pixel are
- *   ignored. Payload and bitmaps are only read, and only inside their sizes. Nothing
- *   needs alignment. Scratch must not overlap any other buffer; its contents before
- *   and after a call mean nothing.
+ *   The mask is a bitmap in pixel order, eight pixels to a byte, first pixel in the
+ *   lowest bit, (pixels + 7) / 8 bytes. Bits beyond the last pixel are ignored.
+ *   Payload and mask are only read, and only inside their sizes. Nothing but the
+ *   arrays of structures needs alignment. Scratch must not overlap any other buffer;
+ *   its contents before and after a call mean nothing.
  *
  * Errors
  *   Functions return a reduce_status and fill *fault with where and how much. Unless
- *   the status is REDUCE_OK, results are left unmodified. The payload may be hostile:
- *   no length is used before it was checked. The other arguments are the caller's
- *   duty, as stated at each function.
+ *   the status is REDUCE_OK, results are left unmodified, where not said otherwise.
+ *   The payload may be hostile: no length is used before it was checked. The other
+ *   arguments are the caller's duty, as stated at each structure.
  *
  * No function allocates, prints or keeps state; all may run in parallel.
  */
@@ -42,6 +47,7 @@ enum encoding {
     ENCODING_LZ4_BLOCK = 1, /* one raw LZ4 block, no sizes: stream v1 "lz4<" */
     ENCODING_LZ4 = 2,       /* HDF5 framing of LZ4 blocks */
     ENCODING_BSLZ4 = 3,     /* bitshuffle, same framing, raw tail of n mod 8 pixels */
+    ENCODING_PLANES = 4,    /* bitshuffle only: same header, then blocks and tail */
 };
 
 enum reduce_status {
@@ -74,19 +80,21 @@ struct image {
     size_t pixels;     /* 1 ... REDUCE_MAX_PIXELS */
 };
 
-/* The bitmap bytes of a region that are not all zero: first <= i < stop. */
-struct extent {
-    uint32_t first;
-    uint32_t stop;
+/* Here a region begins, or it ends before this pixel. */
+struct edge {
+    uint32_t pixel; /* 0 ... pixels of the image */
+    uint16_t region;
+    uint16_t enters; /* 1, or 0: leaves */
 };
 
 struct selection {
     uint32_t low; /* low <= high, both inclusive */
     uint32_t high;
-    const uint8_t *mask;          /* NULL: all pixels are used */
-    const uint8_t *regions;       /* n_regions bitmaps, one after the other */
-    const struct extent *extents; /* n_regions, or NULL: not known */
-    size_t n_regions;             /* 0 ... REDUCE_MAX_REGIONS */
+    const uint8_t *mask; /* NULL: all pixels are used */
+    /* By pixel; each region's enter and leave in turn, and it is left in the end. */
+    const struct edge *edges;
+    size_t n_edges;
+    size_t n_regions; /* 0 ... REDUCE_MAX_REGIONS */
 };
 
 /* The first 32 bytes of a frame record. */
@@ -106,14 +114,25 @@ struct region_row {
     uint32_t sentinel;
 };
 
+/* Squares of pixels, for an image that is smaller: bins of factor x factor pixels,
+ * fewer where the image ends, row by row. */
+struct bins {
+    size_t width;   /* pixels in a row of the image, of which pixels is a multiple */
+    size_t factor;  /* 1 ... REDUCE_MAX_FACTOR */
+    uint64_t *sums; /* of the kept pixels of each bin [counts] */
+    uint32_t *kept; /* how many they are */
+    uint32_t *row_sums; /* 2 x width, scratch */
+};
+
 #define REDUCE_MAX_PIXELS ((size_t)1 << 31)
 #define REDUCE_MAX_REGIONS ((size_t)1024)
+#define REDUCE_MAX_FACTOR ((size_t)256)
 #define REDUCE_MAX_BLOCK ((size_t)1 << 20) /* bytes, bitshuffle only */
 
 struct variant; /* one instruction set's code, see variant.h */
 
-/* Bytes of scratch that reduce_image() and decode_image() need for this image.
- * Depends on nothing of the payload but its header; 0 for uncompressed data. */
+/* Bytes of scratch that the functions below need for this image. Depends on nothing
+ * of the payload but its header; 0 for uncompressed data. */
 size_t reduce_scratch_size(const struct image *image);
 
 /* Classify, count and sum. counts points to one, rows to n_regions elements. */
@@ -125,13 +144,17 @@ enum reduce_status reduce_image(const struct variant *variant,
                                 struct reduce_fault *fault);
 
 /* Write the image itself, pixels * itemsize bytes, to out. On error, out is partly
- * written: the only exception to the rule above. */
+ * written. */
 enum reduce_status decode_image(const struct variant *variant,
                                 const struct image *image, uint8_t *out,
                                 uint8_t *scratch, size_t scratch_size,
                                 struct reduce_fault *fault);
 
-/* Find the extent of one bitmap of n bytes. */
-struct extent bitmap_extent(const uint8_t *bitmap, size_t n);
+/* Sum the kept pixels of each bin; the edges of regions are not looked at. A value
+ * beyond 2^32 / factor counts as that. On error, the bins are partly written. */
+enum reduce_status bin_image(const struct variant *variant, const struct image *image,
+                             const struct selection *selection, const struct bins *bins,
+                             uint8_t *scratch, size_t scratch_size,
+                             struct reduce_fault *fault);
 
 #endif

@@ -25,13 +25,17 @@ static bool can_run(const struct variant *variant)
 size_t variants_supported(const struct variant *supported[], size_t capacity)
 {
     static const struct variant *const built[] = {
-#if defined(KERNEL_NO_DISPATCH) /* the best that the whole build was allowed to use */
+#if defined(KERNEL_PORTABLE)
+        &variant_portable,
+#elif defined(KERNEL_NO_DISPATCH) /* the best that the whole build may use */
 #if defined(__AVX512VBMI__) && defined(__AVX512VPOPCNTDQ__) && defined(__AVX512VL__)
         &variant_avx512,
 #elif defined(__AVX2__)
         &variant_avx2,
 #elif defined(__x86_64__)
         &variant_x86_64,
+#elif defined(__aarch64__)
+        &variant_neon,
 #else
         &variant_portable,
 #endif
@@ -40,6 +44,8 @@ size_t variants_supported(const struct variant *supported[], size_t capacity)
         &variant_avx512,
         &variant_avx2,
         &variant_x86_64,
+#elif defined(__aarch64__)
+        &variant_neon,
 #endif
         &variant_portable,
 #endif

@@ -1,8 +1,9 @@
 /* The code that exists once per instruction set.
  *
- * A variant is two functions that know nothing of each other: an entropy decoder,
- * which fills a block, and a reducer, which reads the bit planes of a block. Another
- * entropy coder is another member here and leaves the reducers alone.
+ * A variant is a few functions that know nothing of each other: an entropy decoder,
+ * which fills a block, and readers of the bit planes of a block. Another entropy coder
+ * is another member here, or decodes elsewhere (ENCODING_PLANES), and leaves the
+ * readers alone.
  */
 #ifndef EIGERWATCH_VARIANT_H
 #define EIGERWATCH_VARIANT_H
@@ -11,11 +12,12 @@
 
 #include <stdbool.h>
 
-/* Decoders may write, and reducers read, this many bytes beyond a block. */
+/* Decoders may write, and readers of planes read, this many bytes beyond a block. */
 #define BLOCK_PADDING ((size_t)128)
 
-/* A reducer is given at most this many bytes of each plane at once. */
+/* A reader of planes is given at most this many bytes of each plane at once. */
 #define SLICE_BYTES ((size_t)512)
+#define SLICE_PIXELS (8 * SLICE_BYTES)
 
 /* Running sums of one image. */
 struct tally {
@@ -25,16 +27,45 @@ struct tally {
     uint64_t sentinel;
     uint64_t used; /* pixels that are not masked */
     uint32_t max_kept;
+    size_t edges; /* passed so far */
 };
+
+static inline uint32_t tally_kept(const struct tally *tally)
+{
+    return (uint32_t)(tally->used - tally->sentinel - tally->below - tally->above);
+}
+
+/* Sum and number of kept pixels, and the number of sentinels, of a region or from the
+ * first pixel up to some place. In modulo arithmetic: what a region has too little
+ * when it is entered, it gets back when it is left. */
+struct passed {
+    uint64_t total;
+    uint64_t pixels; /* kept + 2^32 sentinels */
+};
+
+static inline struct passed passed_by(const struct tally *tally)
+{
+    return (struct passed){tally->total, tally_kept(tally) + (tally->sentinel << 32)};
+}
+
+/* Enter or leave a region. */
+static inline void pass_edge(const struct edge *edge, struct passed passed,
+                             struct passed *regions)
+{
+    struct passed *const region = &regions[edge->region];
+    const uint64_t minus = -(uint64_t)edge->enters;
+
+    region->total += (passed.total ^ minus) - minus;
+    region->pixels += (passed.pixels ^ minus) - minus;
+}
 
 /* The same pixels of every plane of a block. */
 struct slice {
     const uint8_t *planes; /* first byte of the slice in plane 0 */
     size_t stride;         /* from plane to plane [bytes] */
     unsigned distinct;     /* planes there are; those above repeat the last, 1 ... n */
-    size_t pixels;         /* 1 ... 8 * SLICE_BYTES */
-    size_t position;       /* first byte of the slice in a bitmap of the image */
-    size_t bitmap_bytes;   /* of the image */
+    size_t pixels;         /* 1 ... SLICE_PIXELS */
+    size_t first;          /* pixel of the image, a multiple of 8 */
 };
 
 /* Bytes of the slice in each plane. */
@@ -57,16 +88,28 @@ typedef bool lz4_decode_fn(const uint8_t *in, size_t in_size, const uint8_t *rea
 
 #define NO_PERIOD SIZE_MAX
 
-/* Add one slice to the tally and to the regions' rows. Reads up to
- * BLOCK_PADDING bytes beyond the end of the last plane. */
+/* Add one slice to the tally and to the regions, which are complete when the last edge
+ * has been passed. Slices come in the order of their pixels. */
 typedef void reduce_planes_fn(const struct slice *slice, unsigned itemsize,
                               const struct selection *selection, struct tally *tally,
-                              struct region_row *region_rows);
+                              struct passed *regions);
+
+/* Write the values of a slice's pixels, and up to 7 more that mean nothing. */
+typedef void read_planes_fn(const struct slice *slice, unsigned itemsize,
+                            uint32_t *values);
+
+/* Add values with low <= value <= high, each at most `most`, to sums, and count them.
+ */
+typedef void add_values_fn(const uint32_t *values, size_t n, uint32_t low,
+                           uint32_t high, uint32_t most, uint32_t *sums,
+                           uint32_t *kept);
 
 struct variant {
     const char *name;
     lz4_decode_fn *lz4_decode;
     reduce_planes_fn *reduce_planes;
+    read_planes_fn *read_planes;
+    add_values_fn *add_values;
 };
 
 /* The variants of this build that this CPU can run, best first. */
@@ -76,5 +119,6 @@ extern const struct variant variant_portable;
 extern const struct variant variant_x86_64;
 extern const struct variant variant_avx2;
 extern const struct variant variant_avx512;
+extern const struct variant variant_neon;
 
 #endif

@@ -22,7 +22,8 @@ static inline bool vec_any(vec v)
     return !_mm256_testz_si256(v, v);
 }
 
-static inline vec vec_count(vec v)
+/* Bits set in each byte. */
+static inline vec count_bytes(vec v)
 {
     const __m256i bits_of =
         _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1,
@@ -31,9 +32,29 @@ static inline vec vec_count(vec v)
     const __m256i low = _mm256_and_si256(v, nibble);
     const __m256i high = _mm256_and_si256(_mm256_srli_epi64(v, 4), nibble);
 
-    v = _mm256_add_epi8(_mm256_shuffle_epi8(bits_of, low),
-                        _mm256_shuffle_epi8(bits_of, high));
-    return _mm256_sad_epu8(v, _mm256_setzero_si256());
+    return _mm256_add_epi8(_mm256_shuffle_epi8(bits_of, low),
+                           _mm256_shuffle_epi8(bits_of, high));
+}
+
+static inline vec vec_count(vec v)
+{
+    return _mm256_sad_epu8(count_bytes(v), _mm256_setzero_si256());
+}
+
+/* a + 2 b in each byte */
+static inline vec add_twice(vec a, vec b)
+{
+    return _mm256_add_epi8(a, _mm256_add_epi8(b, b));
+}
+
+static inline vec vec_weigh(vec p0, vec p1, vec p2, vec p3)
+{
+    const vec low = add_twice(count_bytes(p0), count_bytes(p1));
+    const vec high = add_twice(count_bytes(p2), count_bytes(p3));
+
+    /* At most 8 * 15 in a byte. */
+    return _mm256_sad_epu8(add_twice(low, _mm256_add_epi8(high, high)),
+                           _mm256_setzero_si256());
 }
 
 static inline uint64_t vec_sum(vec v)
@@ -46,9 +67,11 @@ static inline uint64_t vec_sum(vec v)
 }
 
 #include "planes_template.h"
+#include "values_template.h"
 
-#define BYTE_SHUFFLE
+#include "bytes16_x86.h"
 #include "lz4_template.h"
 
-const struct variant variant_avx2 = {"avx2", lz4_decode, reduce_planes};
+const struct variant variant_avx2 = {"avx2", lz4_decode, reduce_planes, read_planes,
+                                     add_values};
 #endif

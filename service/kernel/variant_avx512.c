@@ -27,15 +27,25 @@ static inline vec vec_count(vec v)
     return _mm512_popcnt_epi64(v);
 }
 
+static inline vec vec_weigh(vec p0, vec p1, vec p2, vec p3)
+{
+    const vec low = vec_count(p0) + (vec_count(p1) << 1);
+    const vec high = vec_count(p2) + (vec_count(p3) << 1);
+
+    return low + (high << 2);
+}
+
 static inline uint64_t vec_sum(vec v)
 {
     return (uint64_t)_mm512_reduce_add_epi64(v);
 }
 
 #include "planes_template.h"
+#include "values_template.h"
 
-#define BYTE_SHUFFLE
+#include "bytes16_x86.h"
 #include "lz4_template.h"
 
-const struct variant variant_avx512 = {"avx512", lz4_decode, reduce_planes};
+const struct variant variant_avx512 = {"avx512", lz4_decode, reduce_planes, read_planes,
+                                       add_values};
 #endif

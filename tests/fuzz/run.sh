@@ -18,7 +18,8 @@ mkdir -p "$folder/corpus"
 "$PYTHON" "$here/seeds.py" "$folder/corpus"
 cd "$folder"
 objects=
-for source in "$kernel"/reduce.c "$kernel"/variant*.c "$here"/fuzz_reduce.c; do
+for source in "$kernel"/blocks.c "$kernel"/reduce.c "$kernel"/decode.c \
+    "$kernel"/variant*.c "$here"/fuzz_reduce.c; do
     name=$(basename "$source" .c)
     extra=
     if [ "$(uname -m)" = x86_64 ]; then

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simplon_messages import (
     end1,
@@ -117,6 +117,7 @@ def check_alive(decoder: Decoder) -> None:
         assert [type(m) for m in out] == [Frame], out
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.lists(any_parts, max_size=17), max_size=5))
 def test_any_sequence_of_parts(messages: list[list[bytes]]) -> None:
     decoder = Decoder(MAX_PIXELS)

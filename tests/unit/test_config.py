@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from eigerwatch.config import Settings, load_settings, unknown_variables
 from eigerwatch.errors import ConfigError
@@ -20,18 +21,20 @@ def write(tmp_path: Path, text: str) -> Path:
 def test_the_shipped_file_holds_every_key_with_its_default() -> None:
     assert load_settings(EXAMPLE) == Settings()
     content = yaml.safe_load(EXAMPLE.read_text())
+    assert set(content) == set(Settings.model_fields)
     for section, info in Settings.model_fields.items():
-        keys = set(info.annotation.model_fields)  # type: ignore[union-attr]
-        assert set(content[section]) == keys, section
+        if isinstance(info.default, BaseModel):
+            assert set(content[section]) == set(type(info.default).model_fields)
 
 
 def test_every_key_of_the_shipped_file_is_explained() -> None:
     lines = EXAMPLE.read_text().splitlines()
     for number, line in enumerate(lines):
-        if line.startswith("  ") and not line.strip().startswith("#"):
-            key = line.strip().partition(":")[0]
-            # web.port shares the comment of web.host
-            assert "#" in lines[number - 1] or key == "port", key
+        key, colon, value = line.strip().partition(":")
+        if key.startswith("#") or not colon or not (value or line.startswith("  ")):
+            continue
+        # web.port shares the comment of web.host
+        assert "#" in lines[number - 1] or key == "port", key
 
 
 def test_environment_beats_file_beats_default(
@@ -68,6 +71,31 @@ def test_environment_beats_file_beats_default(
         ("filter: {high: 4294967296}", ["filter.high", "4294967295"]),
         ("store: {data_dir: ~nobody-of-this-name/x}", ["data_dir", "whole path"]),
         ("series: {max_open: 7}", ["series.max_open", "8"]),
+        ("mask: ~nobody-of-this-name/x", ["mask", "whole path"]),
+        ("mask: {a: 1}", ["mask"]),
+        ("regions: {modules: some}", ["regions.modules", "auto"]),
+        ("regions: {modules: [[5, 5, 0, 9]]}", ["regions", "y0 < y1"]),
+        ("regions: {rings: -1}", ["regions.rings", "-1"]),
+        ("regions: {rings: [3]}", ["regions.rings", "2"]),
+        ("regions: {rings: [3, 0]}", ["regions.rings", "greater than 0"]),
+        ("regions: {rings: [3, 3]}", ["regions", "twice"]),
+        ("regions: {rois: [{name: a}]}", ["needs one shape", "rectangle", "none"]),
+        (
+            "regions: {rois: [{name: a, disc: [1, 2, 3], rectangle: [0, 1, 0, 1]}]}",
+            ["'a'", "rectangle and disc"],
+        ),
+        ("regions: {rois: [{name: a b, disc: [1, 2, 3]}]}", ["name", "'a b'"]),
+        ("regions: {rois: [{name: a, dics: [1, 2, 3]}]}", ["dics", "known", "disc"]),
+        ("regions: {rois: [{name: a, disc: [1, 2]}]}", ["regions.rois", "disc"]),
+        ("regions: {rois: [{name: a, disc: [1, 2, .nan]}]}", ["disc"]),
+        ("regions: {rois: [{name: a, annulus: [1, 2, 5, 5]}]}", ["inner < outer"]),
+        ("regions: {rois: [{name: a, rectangle: [9, 1, 0, 4]}]}", ["y0 < y1"]),
+        ("regions: {rois: [{name: a, polygon: [[0, 0], [1, 1]]}]}", ["polygon", "3"]),
+        ("regions: {rois: [{name: ring_1, disc: [1, 2, 3]}]}", ["ring_1", "taken"]),
+        (
+            "regions: {rois: [{name: a, disc: [1, 2, 3]}, {name: a, disc: [1, 2, 3]}]}",
+            ["two regions", "'a'"],
+        ),
     ],
 )
 def test_bad_settings_get_one_line_naming_key_value_and_cure(
@@ -125,6 +153,7 @@ def test_lists_and_sections_can_be_given_as_json(
 NUMBERS = [
     (name, key)
     for name, section in Settings.model_fields.items()
+    if isinstance(section.default, BaseModel)
     for key, value in section.default
     if isinstance(value, (int, float)) and not isinstance(value, bool)
 ] + [("store", "memory_limit"), ("filter", "high")]
@@ -141,6 +170,33 @@ def test_a_string_of_redis_can_hold_every_frame() -> None:
     assert load_settings(store={"max_frames": 2**29}).store.max_frames == 2**29
     with pytest.raises(ConfigError, match=r"store\.max_frames"):
         load_settings(store={"max_frames": 2**29 + 1})
+
+
+def test_regions_of_every_shape_are_taken() -> None:
+    regions = load_settings(
+        regions={
+            "modules": [[0, 512, 0, 1028]],
+            "rois": [
+                {"name": "a", "rectangle": [0, 1, 2, 3]},
+                {"name": "b", "disc": [1, 2.5, 3]},
+                {"name": "c", "annulus": [1, 2, 0.5, 3]},
+                {"name": "d", "polygon": [[0, 0], [1, 1], [0, 2]]},
+            ],
+            "rings": [20, 3.5],
+        }
+    ).regions
+    assert regions.modules == ((0, 512, 0, 1028),)
+    assert [roi.name for roi in regions.rois] == ["a", "b", "c", "d"]
+    assert regions.rings == (20.0, 3.5)
+    assert load_settings(regions={"rings": 16}).regions.rings == 16
+
+
+def test_a_scalar_at_the_top_can_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EIGERWATCH_MASK", "/data/mask.npy")
+    assert load_settings().mask == Path("/data/mask.npy")
+    assert unknown_variables() == []
 
 
 def test_tilde_is_the_home_folder_in_every_path(

@@ -18,12 +18,16 @@ import pytest
 from helpers import manifest, read_zcap
 from kernel_cases import (
     BSLZ4,
+    EDGE,
     LZ4,
     LZ4_BLOCK,
     NONE,
+    PLANES,
+    ROW,
     VARIANTS,
     answer,
     bitmap,
+    edges,
     encode,
     frame_blocks,
     image,
@@ -32,13 +36,29 @@ from kernel_cases import (
     shuffle,
 )
 
+from eigerwatch import reference
+
 DTYPES = ("uint8", "uint16", "uint32")
-ENCODINGS = {"none": NONE, "lz4-block": LZ4_BLOCK, "lz4": LZ4, "bslz4": BSLZ4}
+ENCODINGS = {
+    "none": NONE,
+    "lz4-block": LZ4_BLOCK,
+    "lz4": LZ4,
+    "bslz4": BSLZ4,
+    "planes": PLANES,
+}
 SHAPE_500K = (514, 1030)  # 529,420 pixels, 4 of them in the raw tail
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def kernel(request: pytest.FixtureRequest) -> ModuleType:
+    return load_kernel(request.param)
+
+
+@pytest.fixture(scope="module", params=[*VARIANTS, "reference"])
+def either(request: pytest.FixtureRequest) -> ModuleType:
+    """The kernel in a variant, or the reference: they take the same arguments."""
+    if request.param == "reference":
+        return reference
     return load_kernel(request.param)
 
 
@@ -52,7 +72,6 @@ def check(
     **selection: Any,
 ) -> None:
     payload = encode(values, encoding, block_bytes)
-    extents = selection.pop("extents", False)
     counts, rows = run(
         kernel,
         payload,
@@ -61,7 +80,6 @@ def check(
         values.size,
         low,
         high,
-        extents=extents,
         **selection,
     )
     expected, expected_rows = answer(values, low, high, **selection)
@@ -144,7 +162,7 @@ def test_compares_with_every_pair_of_limits(
 @pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_leaves_masked_pixels_out_and_sums_regions(
-    kernel: ModuleType, dtype: str, encoding: int
+    either: ModuleType, dtype: str, encoding: int
 ) -> None:
     values = image(dtype, (203, 401), 0.36, module=(60, 90))
     values[20, 30:40] = 77
@@ -160,41 +178,146 @@ def test_leaves_masked_pixels_out_and_sums_regions(
         np.ones_like(disc),
         (y < 30) & (x < 50),
     ]
-    for extents, high in itertools.product((False, True), (4500, 10, 2**32 - 1)):
-        check(kernel, values, encoding, 0, high, regions=regions, extents=extents)
-        check(
-            kernel, values, encoding, 0, high,
-            used=used, regions=regions, extents=extents,
-        )  # fmt: skip
-    check(kernel, values, encoding, 1, 9, used=np.zeros_like(used), regions=regions)
+    for high in (4500, 10, 2**32 - 1):
+        check(either, values, encoding, 0, high, regions=regions)
+        check(either, values, encoding, 0, high, used=used, regions=regions)
+    check(either, values, encoding, 1, 9, used=np.zeros_like(used), regions=regions)
 
 
-def test_ignores_bits_beyond_the_last_pixel(kernel: ModuleType) -> None:
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("block_bytes", [128, 1024, 8192, 65536])
+def test_regions_may_begin_and_end_anywhere(
+    either: ModuleType, dtype: str, block_bytes: int
+) -> None:
+    """Every place of an edge in words, columns, slices, blocks, tail and end."""
+    rng = np.random.default_rng(8)
+    values = image(dtype, 20_003, 0.36)
+    values[7000:7040] = 200
+    values[7100:7140] = np.iinfo(dtype).max
+    places = {0, 1, 7, 8, 63, 64, 65, 511, 512, 4095, 4096, 4097, 8192, 16384, 20_003}
+    places |= set(rng.integers(0, values.size, 60).tolist())
+    regions = []
+    for start, stop in itertools.pairwise(sorted(places)):
+        region = np.zeros(values.size, bool)
+        region[start:stop] = True
+        regions.append(region)
+    regions.append(rng.random(values.size) < 0.5)
+    check(either, values, BSLZ4, 0, 4500, block_bytes=block_bytes, regions=regions)
+
+
+def test_many_regions(either: ModuleType) -> None:
+    values = image("uint16", 5000, 0.36)
+    number = np.arange(values.size) % 1024
+    payload = encode(values, BSLZ4)
+    order = np.argsort(number, kind="stable")
+    found = np.zeros(2 * values.size, EDGE)
+    found["pixel"][0::2] = np.arange(values.size)
+    found["pixel"][1::2] = np.arange(values.size) + 1
+    found["region"] = np.repeat(number, 2)
+    found["enters"][0::2] = 1
+    selection = either.Selection(values.size, 0, 99, None, found.tobytes(), 1024)
+    counts, rows = bytearray(32), bytearray(1024 * 16)
+    scratch = bytearray(either.scratch_bytes([payload], BSLZ4, 2, values.size))
+    assert not either.reduce([payload], BSLZ4, 2, selection, counts, rows, scratch)
+    totals = np.add.reduceat(
+        values[order].astype(np.uint64), np.searchsorted(number[order], range(1024))
+    )
+    table = np.frombuffer(rows, ROW)
+    assert table["total"].tolist() == totals.tolist()
+    assert table["kept"].tolist() == np.bincount(number).tolist()
+
+
+def test_ignores_mask_bits_beyond_the_last_pixel(either: ModuleType) -> None:
     values = image("uint16", 4003, 1.0)
     payload = encode(values, BSLZ4)
+    scratch = bytearray(either.scratch_bytes([payload], BSLZ4, 2, 4003))
     results = []
     for last in (0x07, 0xFF):  # 4003 = 500 * 8 + 3
-        bits = b"\xff" * 500 + bytes([last])
-        counts, rows = bytearray(32), bytearray(16)
-        scratch = bytearray(kernel.scratch_bytes(payload, BSLZ4, 2, 4003))
-        kernel.reduce(payload, BSLZ4, 2, 4003, 0, 99, bits, bits, counts, rows, scratch)
-        results.append((bytes(counts), bytes(rows)))
+        selection = either.Selection(4003, 0, 99, b"\xff" * 500 + bytes([last]))
+        counts = bytearray(32)
+        either.reduce([payload], BSLZ4, 2, selection, counts, None, scratch)
+        results.append(bytes(counts))
     assert results[0] == results[1]
+
+
+def test_a_bad_image_costs_only_itself(either: ModuleType) -> None:
+    values = [image("uint16", 8192, 0.36, seed=n) for n in range(4)]
+    payloads = [encode(v, BSLZ4) for v in values]
+    payloads[2] = payloads[2][:-1]
+    halves = [np.arange(8192) < 4096, np.arange(8192) >= 4096]
+    selection = either.Selection(8192, 0, 4500, None, edges(halves), 2)
+    records, rows = bytearray(b"\xa5" * 4 * 64), bytearray(b"\xa5" * 4 * 32)
+    scratch = bytearray(either.scratch_bytes(payloads, BSLZ4, 2, 8192))
+    faults = either.reduce(payloads, BSLZ4, 2, selection, records, rows, scratch)
+    ((index, text),) = faults
+    assert index == 2
+    assert text.startswith("block 1 of 2 has a length of")
+    for n in (0, 1, 3):
+        counts, region_rows = answer(values[n], 0, 4500, regions=halves)
+        assert records[64 * n : 64 * n + 32] == counts.tobytes()
+        assert records[64 * n + 32 : 64 * n + 64] == b"\xa5" * 32
+        assert rows[32 * n : 32 * n + 32] == region_rows.tobytes()
+    assert records[128:192] == b"\xa5" * 64
+    assert rows[64:96] == b"\xa5" * 32
+    assert either.reduce([], BSLZ4, 2, selection, bytearray(), None, None) == []
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
 def test_decodes_the_image_itself(
-    kernel: ModuleType, dtype: str, encoding: int
+    either: ModuleType, dtype: str, encoding: int
 ) -> None:
     values = image(dtype, 30_005, 5.0)
     payload = encode(values, encoding)
     out = bytearray(values.nbytes)
     scratch = bytearray(
-        kernel.scratch_bytes(payload, encoding, values.itemsize, values.size)
+        either.scratch_bytes([payload], encoding, values.itemsize, values.size)
     )
-    kernel.decode(payload, encoding, values.itemsize, values.size, out, scratch)
+    either.decode(payload, encoding, values.itemsize, values.size, out, scratch)
     assert bytes(out) == values.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("factor", [1, 3, 8, 37, 256])
+def test_bins_squares_of_pixels(
+    either: ModuleType, dtype: str, encoding: int, factor: int
+) -> None:
+    shape = (203, 149)
+    values = image(dtype, shape, 0.36, module=(60, 90))
+    values[20, 30:40] = 77
+    values[21, 30:40] = np.iinfo(dtype).max - 1
+    used = np.random.default_rng(3).random(shape) < 0.9
+    payload = encode(values, encoding, 1024)
+    scratch = bytearray(
+        either.scratch_bytes([payload], encoding, values.itemsize, values.size)
+    )
+    y, x = -(-shape[0] // factor), -(-shape[1] // factor)
+    place = np.arange(203)[:, None] // factor * x + np.arange(149) // factor
+    for low, mask in ((0, None), (1, used)):
+        selection = either.Selection(
+            values.size, low, 4500, None if mask is None else bitmap(mask)
+        )
+        sums, kept = bytearray(8 * y * x), bytearray(4 * y * x)
+        bins = (149, factor, sums, kept, scratch)
+        either.bin_pixels(payload, encoding, values.itemsize, selection, *bins)
+        keep = (low <= values) & (values <= 4500) & (values < np.iinfo(dtype).max)
+        keep &= True if mask is None else mask
+        expected = np.bincount(place[keep], values[keep], minlength=y * x)
+        assert np.frombuffer(sums, "<u8").tolist() == expected.tolist()
+        expected = np.bincount(place[keep], minlength=y * x)
+        assert np.frombuffer(kept, "<u4").tolist() == expected.tolist()
+
+
+def test_bins_hold_the_largest_values(either: ModuleType) -> None:
+    """No sum overflows; a value beyond 2^32 / factor counts as that."""
+    values = np.full(64 * 64, 2**32 - 2, np.uint32)
+    selection = either.Selection(values.size, 0, 2**32 - 1)
+    sums, kept = bytearray(8), bytearray(4)
+    arguments = (values.tobytes(), NONE, 4, selection, 64, 64, sums, kept, None)
+    either.bin_pixels(*arguments)
+    assert np.frombuffer(sums, "<u8")[0] == 64 * 64 * ((2**32 - 1) // 64)
+    assert np.frombuffer(kept, "<u4")[0] == 64 * 64
 
 
 def test_a_frame_of_sentinels_sums_to_zero(kernel: ModuleType) -> None:
@@ -428,72 +551,117 @@ def test_refuses_headerless_data_of_other_blocks(kernel: ModuleType) -> None:
 # Arguments
 
 
-GOOD_ARGUMENTS: dict[str, Any] = {
-    "payload": bytes(16),
-    "encoding": NONE,
-    "itemsize": 2,
-    "pixels": 8,
-    "low": 0,
-    "high": 9,
-    "mask": b"\xff",
-    "regions": b"\x01\x02",
-    "counts": bytearray(32),
-    "region_rows": bytearray(32),
-    "scratch": None,
-    "extents": None,
-}
+def edge(*triples: tuple[int, int, int]) -> bytes:
+    return b"".join(struct.pack("<IHH", *triple) for triple in triples)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pixels": 0}, "pixels must be 1 to"),
+        ({"pixels": 2**40}, "pixels must be 1 to"),
+        ({"low": 10}, "low <= high"),
+        ({"low": -1}, "0 <= low"),
+        ({"high": 2**32}, "high <= 4294967295"),
+        ({"mask": b""}, "mask must have 1 bytes, not 0"),
+        ({"mask": b"12"}, "mask must have 1 bytes, not 2"),
+        ({"regions": 1025}, "regions must be 0 to 1024, not 1025"),
+        ({"regions": -1}, "regions must be 0 to 1024, not -1"),
+        ({"edges": b"1234567"}, "edges must have 8 bytes each, not 7 in all"),
+        ({"edges": edge((0, 0, 1))}, "enter and leave"),
+        ({"edges": edge((4, 0, 0))}, "enter and leave"),
+        ({"edges": edge((0, 0, 1), (1, 0, 1), (2, 0, 0))}, "enter and leave"),
+        ({"edges": edge((5, 0, 1), (4, 0, 0))}, "sorted by pixel"),
+        ({"edges": edge((5, 0, 1), (9, 0, 0))}, "within the image"),
+        ({"edges": edge((0, 2, 1), (8, 2, 0))}, "each of the regions"),
+        ({"edges": edge((0, 0, 2), (8, 0, 0))}, "enter and leave"),
+    ],
+)
+def test_refuses_a_wrong_selection(
+    either: ModuleType, change: dict[str, Any], message: str
+) -> None:
+    good = {"pixels": 8, "low": 0, "high": 9, "mask": b"\xff", "regions": 2}
+    good["edges"] = edge((0, 0, 1), (0, 1, 1), (8, 0, 0), (8, 1, 0))
+    either.Selection(**good)
+    with pytest.raises(ValueError, match=message):
+        either.Selection(**(good | change))
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("encoding", 4, "encoding must be 0 to 3"),
-        ("encoding", -1, "encoding must be 0 to 3"),
+        ("encoding", 5, "encoding must be 0 to 4"),
+        ("encoding", -1, "encoding must be 0 to 4"),
         ("itemsize", 3, "itemsize must be 1, 2 or 4"),
-        ("pixels", 0, "pixels must be 1 to"),
-        ("pixels", 2**40, "pixels must be 1 to"),
-        ("low", 10, "low <= high"),
-        ("low", -1, "0 <= low"),
-        ("high", 2**32, "high <= 4294967295"),
-        ("mask", b"", "mask must have 1 bytes, not 0"),
-        ("mask", b"12", "mask must have 1 bytes, not 2"),
-        ("regions", bytes(1025), "regions must be at most 1024 bitmaps of 1 bytes"),
-        ("counts", bytearray(31), "counts must have 32 bytes, not 31"),
-        ("region_rows", None, "region_rows must have 32 bytes, not 0"),
-        ("region_rows", bytearray(16), "region_rows must have 32 bytes, not 16"),
-        ("extents", bytes(8), "extents must have 16 bytes, not 8"),
+        ("records", bytearray(63), "at least 32 bytes, not 63 in all"),
+        ("records", bytearray(62), "at least 32 bytes, not 62 in all"),
+        ("region_rows", None, "region_rows must have 64 bytes, not 0"),
+        ("region_rows", bytearray(16), "region_rows must have 64 bytes, not 16"),
     ],
 )
 def test_refuses_wrong_arguments(
-    kernel: ModuleType, name: str, value: object, message: str
+    either: ModuleType, name: str, value: object, message: str
 ) -> None:
-    kernel.reduce(*GOOD_ARGUMENTS.values())
+    selection = either.Selection(8, 0, 9, regions=2)
+    good: dict[str, Any] = {
+        "payloads": [bytes(16), bytes(16)],
+        "encoding": NONE,
+        "itemsize": 2,
+        "selection": selection,
+        "records": bytearray(64),
+        "region_rows": bytearray(64),
+        "scratch": None,
+    }
+    assert either.reduce(*good.values()) == []
     with pytest.raises(ValueError, match=message):
-        kernel.reduce(*(GOOD_ARGUMENTS | {name: value}).values())
+        either.reduce(*(good | {name: value}).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("width", 3, "8 pixels are no rows of 3"),
+        ("width", 0, "8 pixels are no rows of 0"),
+        ("factor", 0, "factor must be 1 to 256, not 0"),
+        ("factor", 257, "factor must be 1 to 256, not 257"),
+        ("sums", bytearray(8), "sums must have 16 bytes, not 8"),
+        ("kept", bytearray(16), "kept must have 8 bytes, not 16"),
+    ],
+)
+def test_refuses_wrong_bins(
+    either: ModuleType, name: str, value: object, message: str
+) -> None:
+    good: dict[str, Any] = {
+        "payload": bytes(16),
+        "encoding": NONE,
+        "itemsize": 2,
+        "selection": either.Selection(8, 0, 9),
+        "width": 4,
+        "factor": 2,
+        "sums": bytearray(16),
+        "kept": bytearray(8),
+        "scratch": None,
+    }
+    either.bin_pixels(*good.values())
+    with pytest.raises(ValueError, match=message):
+        either.bin_pixels(*(good | {name: value}).values())
 
 
 def test_refuses_a_small_scratch_buffer(kernel: ModuleType, good: bytes) -> None:
-    needed = kernel.scratch_bytes(good, BSLZ4, 2, 8192)
+    needed = kernel.scratch_bytes([good], BSLZ4, 2, 8192)
+    selection = kernel.Selection(8192, 0, 9)
     for scratch in (None, bytearray(needed - 1)):
         with pytest.raises(ValueError, match=f"this payload needs {needed}"):
-            kernel.reduce(
-                good, BSLZ4, 2, 8192, 0, 9, None, None, bytearray(32), None, scratch
-            )
+            kernel.reduce([good], BSLZ4, 2, selection, bytearray(32), None, scratch)
+        with pytest.raises(ValueError, match=f"this payload needs {needed}"):
+            kernel.decode(good, BSLZ4, 2, 8192, bytearray(16384), scratch)
 
 
-def test_wrong_extents_cannot_reach_beyond_the_bitmaps(kernel: ModuleType) -> None:
-    arguments = GOOD_ARGUMENTS | {"extents": b"\xff" * 16}
-    kernel.reduce(*arguments.values())
-
-
-def test_finds_the_extents_of_regions(kernel: ModuleType) -> None:
-    bits = np.zeros((3, 80), bool)
-    bits[0, 17:40] = True
-    bits[2] = True
-    found = np.frombuffer(
-        kernel.region_extents(b"".join(map(bitmap, bits)), 80), "<u4"
-    ).reshape(3, 2)
-    assert found.tolist() == [[2, 5], [10, 10], [0, 10]]
+def test_refuses_payloads_that_are_no_buffers(kernel: ModuleType) -> None:
+    selection = kernel.Selection(8, 0, 9)
+    for payloads in (3, [3], [bytes(16), None]):
+        with pytest.raises(TypeError):
+            kernel.reduce(payloads, NONE, 2, selection, bytearray(64), None, None)
 
 
 @pytest.mark.parametrize("name", ["sse9", "AVX2"])

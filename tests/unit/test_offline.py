@@ -29,7 +29,7 @@ from eigerwatch.model import (
     cap_of,
     sentinel_of,
 )
-from eigerwatch.offline import MasterSums, Selection, sum_master
+from eigerwatch.offline import FrameRange, MasterSums, sum_master
 from eigerwatch.reduce import Reducer
 
 
@@ -67,7 +67,8 @@ def test_all_frames(tmp_path: Path, settings: Settings, dtype: str) -> None:
     assert_sums(sums, values, 1, 100)
     assert (sums.first_frame, sums.last_frame, sums.n_frames) == (1, 13, 13)
     assert sums.states.tolist() == ["stored"] * 13
-    assert (sums.filter.low, sums.filter.high, sums.high_from) == (1, 100, "set")
+    counted = sums.selection
+    assert (counted.low, counted.high, counted.high_from) == (1, 100, "settings")
     assert not sums.reasons
     assert not sums.problems
     flags = FrameFlag.STORED | FrameFlag.FROM_FILE | FrameFlag.TIME_COMPUTED
@@ -103,7 +104,7 @@ def test_selection(
     tmp_path: Path, settings: Settings, start: int, end: int, first: int, last: int
 ) -> None:
     values = images(13)
-    sums = sum_master(write_series(tmp_path, values), settings, Selection(start, end))
+    sums = sum_master(write_series(tmp_path, values), settings, FrameRange(start, end))
     assert sums.frames.tolist() == list(range(first, last + 1))
     assert_sums(sums, values[first - 1 : last], 1, 100)
 
@@ -111,7 +112,7 @@ def test_selection(
 def test_selection_beyond_the_end(tmp_path: Path, settings: Settings) -> None:
     master = write_series(tmp_path, images(3))
     with pytest.raises(ReplayError, match="start = 4 is beyond the last frame, 3"):
-        sum_master(master, settings, Selection(4, 0))
+        sum_master(master, settings, FrameRange(4, 0))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_selection_beyond_the_end(tmp_path: Path, settings: Settings) -> None:
 )
 def test_impossible_selection(start: int, end: int, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        Selection(start, end)
+        FrameRange(start, end)
 
 
 def test_every_selected_frame_has_one_entry(tmp_path: Path, settings: Settings) -> None:
@@ -133,7 +134,7 @@ def test_every_selected_frame_has_one_entry(tmp_path: Path, settings: Settings) 
         good += dataset.id.read_direct_chunk((2, 0, 0))[1]
         good[40] ^= 0x55
         dataset.id.write_direct_chunk((2, 0, 0), bytes(good[:-9]))
-    sums = sum_master(master, settings, Selection(2, 12))
+    sums = sum_master(master, settings, FrameRange(2, 12))
     assert sums.states.tolist() == [
         "stored",
         "rejected",
@@ -204,14 +205,14 @@ def test_file_cut_off_while_it_is_open(tmp_path: Path, settings: Settings) -> No
 @pytest.mark.parametrize(
     ("facts", "high", "text"),
     [
-        ({}, cap_of(np.dtype("u2")), "auto: limit of uint16"),
-        ({"saturation_value": 90}, 90, "auto: saturation_value"),
+        ({}, cap_of(np.dtype("u2")), "dtype"),
+        ({"saturation_value": 90}, 90, "saturation_value"),
         (
             {"saturation_value": 90, "countrate_correction_count_cutoff": 80},
             80,
-            "auto: countrate_correction_count_cutoff",
+            "countrate_correction_count_cutoff",
         ),
-        ({"saturation_value": 0}, cap_of(np.dtype("u2")), "auto: limit of uint16"),
+        ({"saturation_value": 0}, cap_of(np.dtype("u2")), "dtype"),
     ],
 )
 def test_automatic_upper_limit(
@@ -219,7 +220,7 @@ def test_automatic_upper_limit(
 ) -> None:
     values = images(2)
     sums = sum_master(write_series(tmp_path, values, **facts), Settings())
-    assert (sums.filter.high, sums.high_from) == (high, text)
+    assert (sums.selection.high, sums.selection.high_from) == (high, text)
     assert_sums(sums, values, 0, high)
 
 

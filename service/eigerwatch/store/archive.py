@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 
 from eigerwatch.errors import StoreError
-from eigerwatch.model import FRAME_RECORD, REGION_ROW
-from eigerwatch.store import keys
+from eigerwatch.model import FRAME_RECORD, REGION_ROW, PixelMask
+from eigerwatch.store import keys, maskcodec
 from eigerwatch.store.info import SeriesInfo, ledger_of, series_info
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Archive:
 
     Each file holds ``/json`` (key, meta, channels, events, notes, exclusions, as
     UTF-8 JSON in bytes) and per channel ``/channels/<n>`` the datasets ``records``,
-    ``ok``, ``rejected`` (JSON) and, where there are any, ``regions``.
+    ``ok``, ``rejected`` (JSON) and, where there are any, ``regions`` and ``mask``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,6 +106,11 @@ class Archive:
         """Return (highest + 1,) of uint8, 1 where a frame is stored."""
         data = self._slice(key, channel, "ok", 0, None)
         return np.zeros(0, np.uint8) if data is None else data
+
+    def mask(self, key: str, channel: str) -> PixelMask | None:
+        """Return the detector's own pixel mask, as `Reader.mask`."""
+        data = self._slice(key, channel, "mask", 0, None)
+        return None if data is None else maskcodec.decode(data.tobytes())
 
     def rejected(self, key: str, channel: str) -> dict[int, str]:
         """Return image_id to reason."""
@@ -239,6 +244,10 @@ def _write_channel(reader: Reader, key: str, channel: str, group: Any) -> None:
     group.attrs["n_rejected"] = len(rejected)
     group.create_dataset("ok", data=ok, **_packed(ok.shape))
     _write_json(group, "rejected", {str(i): reason for i, reason in rejected.items()})
+    mask = reader.mask(key, channel)
+    if mask is not None:
+        data = np.frombuffer(maskcodec.encode(mask), np.uint8)
+        group.create_dataset("mask", data=data)
     records = group.create_dataset(
         "records", shape=ok.shape, dtype=FRAME_RECORD, **_packed(ok.shape)
     )

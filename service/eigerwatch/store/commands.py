@@ -27,6 +27,7 @@ from eigerwatch.store.operations import (
     Event,
     Extend,
     Ledger,
+    Mask,
     Open,
     Operation,
     Reject,
@@ -65,6 +66,8 @@ class Channel:
     memory: ChannelMemory
     slots: int | None = None
     """Region rows per frame, fixed by the first ones."""
+    mask: bytes = b""
+    """The detector's pixel mask, as it is stored; empty: not told."""
     maybe_rejected: bool = True
     """False once the server said that nothing is rejected."""
 
@@ -156,6 +159,8 @@ class Builder:
                     ).encode()
                 case Event(fields=fields):
                     self._event(batch, key, fields)
+                case Mask():
+                    self._mask(batch, operation)
                 case Open() | Update() | Close():
                     for place in [p for p in waiting if p[0] == key]:
                         settle(place)
@@ -185,6 +190,8 @@ class Builder:
         for name, channel in series.channels.items():
             memory = channel.memory
             memory.written = 0
+            if channel.mask:
+                known.append(Mask(key, name, channel.mask))
             known += [Append(key, name, *part) for part in memory.stored()]
             known += [Reject(key, name, i, r, None) for i, r in memory.rejected.items()]
             if memory.highest >= 0:
@@ -228,6 +235,14 @@ class Builder:
             series.pinned = fields["pinned"] == b"1"
         if fields:
             self._hset(batch, key, fields)
+
+    def _mask(self, batch: Batch, operation: Mask) -> None:
+        series = self._series(operation.key)
+        self._channel(series, operation.channel).mask = operation.data
+        name = keys.mask(operation.key, operation.channel)
+        self._add(batch, "SET", name, operation.data)
+        series.created.discard(name)  # SET takes the TTL away
+        self._created(batch, series, name)
 
     def _append(
         self, batch: Batch, key: str, channel: str, appends: Sequence[Append]
@@ -404,7 +419,7 @@ class Builder:
         if not widths or max(widths) == 0:
             return None
         if state.slots is None:
-            stated = series.meta.get("region_slots", b"0")
+            stated = series.meta.get(keys.slots_field(channel), b"0")
             state.slots = max(int(stated) if stated.isdigit() else 0, *widths)
             self._set_meta(batch, key, {keys.slots_field(channel): state.slots})
         if max(widths) > state.slots:

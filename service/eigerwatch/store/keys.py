@@ -60,6 +60,11 @@ def preview(key: str, channel: str) -> str:
     return _of(key, channel, "preview")
 
 
+def mask(key: str, channel: str) -> str:
+    """Name the string with the detector's own pixel mask."""
+    return _of(key, channel, "mask")
+
+
 def ticks(key: str) -> str:
     """Name the stream of one entry per flush and channel."""
     return _of(key, "ticks")

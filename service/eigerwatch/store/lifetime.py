@@ -42,7 +42,11 @@ def names_of(client: Client, key: str, channels: Iterable[str]) -> list[str]:
     for channel in channels:
         frames = int(client.strlen(keys.ok(key, channel)))
         chunks = range(-(-frames // keys.CHUNK_FRAMES))
-        names += [keys.ok(key, channel), keys.rejected(key, channel)]
+        names += [
+            keys.ok(key, channel),
+            keys.rejected(key, channel),
+            keys.mask(key, channel),
+        ]
         names += [keys.rows(key, channel, chunk) for chunk in chunks]
         names += [keys.regions(key, channel, chunk) for chunk in chunks]
     return names

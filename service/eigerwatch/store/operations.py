@@ -33,6 +33,16 @@ class Update:
 
 
 @dataclass(slots=True)
+class Mask:
+    """The detector told which pixels it masks."""
+
+    key: str
+    channel: str
+    data: bytes
+    """As `maskcodec.encode` returns it."""
+
+
+@dataclass(slots=True)
 class Append:
     """Frames were reduced."""
 
@@ -88,7 +98,7 @@ class Close:
     meta: Mapping[str, Value]
 
 
-Operation = Open | Update | Append | Reject | Extend | Ledger | Event | Close
+Operation = Open | Update | Mask | Append | Reject | Extend | Ledger | Event | Close
 
 
 def size_of(operation: Operation) -> int:
@@ -101,6 +111,8 @@ def size_of(operation: Operation) -> int:
             size += _size_of(counts)
         case Event(fields=texts):
             size += _size_of(texts)
+        case Mask(data=data):
+            size += len(data)
         case Append(image_ids=ids, records=records, regions=regions):
             size += ids.nbytes + records.nbytes
             size += 0 if regions is None else regions.nbytes

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from eigerwatch.errors import UnknownSeriesError
-from eigerwatch.model import FRAME_RECORD, REGION_ROW, FrameFlag
-from eigerwatch.store import keys
+from eigerwatch.model import FRAME_RECORD, REGION_ROW, FrameFlag, PixelMask
+from eigerwatch.store import keys, maskcodec
 from eigerwatch.store.archive import Archive
 from eigerwatch.store.client import Client, code_of, translated
 from eigerwatch.store.info import SeriesInfo, ledger_of, series_info, text_of
@@ -227,6 +227,14 @@ class Reader:
         entries = self.entries(keys.ticks(key), after, limit)
         found = {f.get("id", entry): {**f, "entry": entry} for entry, f in entries}
         return list(found.values())
+
+    def mask(self, key: str, channel: str) -> PixelMask | None:
+        """Return the detector's own pixel mask, None if it was not told."""
+        with translated():
+            data: bytes | None = self._client.get(keys.mask(key, channel))
+        if data is None and (archived := self._archived(key)) is not None:
+            return archived.mask(key, channel)
+        return maskcodec.decode(data) if data else None
 
     def preview(self, key: str, channel: str) -> bytes | None:
         """Return the newest preview image."""

@@ -14,8 +14,8 @@ import numpy as np
 import structlog
 
 from eigerwatch.config import StoreSettings
-from eigerwatch.model import FRAME_RECORD, REGION_ROW, EventKind
-from eigerwatch.store import keys
+from eigerwatch.model import FRAME_RECORD, REGION_ROW, EventKind, PixelMask
+from eigerwatch.store import keys, maskcodec
 from eigerwatch.store import operations as ops
 from eigerwatch.store.backlog import Backlog
 from eigerwatch.store.commands import Builder
@@ -108,6 +108,10 @@ class Writer:
     def update_series(self, key: str, meta: Mapping[str, Value]) -> None:
         """Set fields of a series' meta."""
         self._put(ops.Update(key, dict(meta)))
+
+    def mask(self, key: str, channel: str, mask: PixelMask) -> None:
+        """Store the detector's own pixel mask."""
+        self._put(ops.Mask(key, channel, maskcodec.encode(mask)))
 
     def append(
         self,
