@@ -54,8 +54,10 @@ def header1(
     series: Any = 1,
     detail: str = "basic",
     config: dict[str, Any] | None = None,
+    mask: np.ndarray[Any, Any] | None = None,
     **changes: Any,
 ) -> list[bytes]:
+    """Return a header's parts; `mask` is a uint32 pixel mask for detail ``all``."""
     parts = [part(htype="dheader-1.0", header_detail=detail, series=series)]
     if detail != "none":
         parts.append(part(**(CONFIG if config is None else config) | changes))
@@ -63,6 +65,11 @@ def header1(
         for name, kind in (("flatfield", "float32"), ("pixelmask", "uint32")):
             parts.append(part(htype=f"d{name}-1.0", shape=[8, 5], type=kind))
             parts.append(bytes(160))
+            if name == "pixelmask" and mask is not None:
+                parts[-2] = part(
+                    htype="dpixelmask-1.0", shape=list(mask.shape[::-1]), type=kind
+                )
+                parts[-1] = mask.tobytes()
         parts.append(part(htype="dcountrate_table-1.0", shape=[2, 3], type="float32"))
         parts.append(bytes(24))
     return parts

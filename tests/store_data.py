@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eigerwatch.model import FRAME_RECORD, REGION_ROW
+from eigerwatch.model import FRAME_RECORD, REGION_ROW, PixelMask
 from eigerwatch.store.write import Writer
 
 KEY = "live:01JABC"
@@ -33,6 +33,10 @@ def regions(ids: Any, width: int = 3) -> np.ndarray[Any, Any]:
     table["total"] = np.asarray(ids)[:, None] * 10 + np.arange(width)
     table["kept"] = 1
     return table
+
+
+MASK = PixelMask((3, 5), bytes([0b1011_0111, 0b0111_1110]))
+"""Some mask of 15 pixels."""
 
 
 def meta(**changes: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import hdf5plugin
 import numpy as np
 
 BSLZ4 = hdf5plugin.Bitshuffle(cname="lz4")
+BSZSTD = hdf5plugin.Bitshuffle(cname="zstd")
 LZ4 = hdf5plugin.LZ4()
 
 

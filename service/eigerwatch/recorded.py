@@ -95,6 +95,7 @@ def _arguments(
         *("--endpoint", settings.replay.endpoint),
         *("--stream", options.stream),
         *("--wait-s", str(_CONNECT_TIMEOUT_S)),
+        *("--header-detail", "all"),  # for the pixel mask
         *("--summary", str(folder / "summary.json")),
     ]
     for root in settings.replay.roots:

@@ -67,7 +67,7 @@ def beam_geometry(header: Mapping[str, Any]) -> BeamGeometry | None:
         wavelength = _HC_EV_A / energy
     center_y = _number(header, ("beam_center_y",))
     center_x = _number(header, ("beam_center_x",))
-    distance = _positive(header, ("detector_distance",))
+    distance = _positive(header, ("detector_distance",)) or _last_translation(header)
     pixel_y, pixel_x = _positive(header, _PIXEL_Y), _positive(header, _PIXEL_X)
     if (
         wavelength is None
@@ -134,6 +134,18 @@ def _farthest(geometry: BeamGeometry, shape: tuple[int, int]) -> float:
 
 def _rounded(d_a: float | None) -> float | None:
     return None if d_a is None else float(f"{d_a:.5g}")
+
+
+def _last_translation(header: Mapping[str, Any]) -> float | None:
+    """Return stream v2's distance: the detector's translation along the beam [m].
+
+    Which way the axis points is the site's choice; recordings have it negative.
+    """
+    translation = header.get("detector_translation")
+    if not isinstance(translation, list) or len(translation) != 3:
+        return None
+    z = _number({"z": translation[2]}, ("z",))
+    return abs(z) if z else None
 
 
 def _number(header: Mapping[str, Any], names: Sequence[str]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -30,7 +31,10 @@ class HeaderDetail(StrEnum):
 
 @dataclass(frozen=True)
 class Acquisition:
-    """One series as it is announced. Names and units are SIMPLON's."""
+    """One series as it is announced. Names and units are SIMPLON's.
+
+    What is None is not announced: a recording does not tell everything.
+    """
 
     series_id: int
     series_unique_id: str
@@ -45,27 +49,29 @@ class Acquisition:
     """Start to start [s]."""
     count_time: float
     """Exposure [s]."""
-    saturation_value: int
-    countrate_cutoff: int
+    saturation_value: int | None
+    countrate_cutoff: int | None
     compression: str = "bslz4"
     ntrigger: int = 1
     trigger_mode: str = "ints"
     bit_depth_readout: int = 16
-    photon_energy: float = 12_400.0
+    photon_energy: float | None = 12_400.0
     """[eV]."""
+    incident_wavelength: float | None = None
+    """[angstrom]; None: follows from `photon_energy`."""
     threshold_energy: dict[str, float] = field(default_factory=dict)
     """By channel [eV]."""
-    beam_center: tuple[float, float] = (0.0, 0.0)
+    beam_center: tuple[float | None, float | None] = (0.0, 0.0)
     """(x, y) [pixels]."""
-    detector_distance: float = 0.2
+    detector_distance: float | None = 0.2
     """[m]."""
-    pixel_size: tuple[float, float] = (7.5e-5, 7.5e-5)
+    pixel_size: tuple[float | None, float | None] = (7.5e-5, 7.5e-5)
     """(x, y) [m]."""
     sensor_material: str = "Si"
     sensor_thickness: float = 4.5e-4
     """[m]."""
-    pixel_mask: npt.NDArray[np.uint32] | None = None
-    """(y, x), bits as DECTRIS defines them; None: not known."""
+    pixel_masks: Mapping[str, npt.NDArray[np.uint32]] = field(default_factory=dict)
+    """By channel, (y, x), bits as DECTRIS defines them."""
     arm_date: datetime = field(default_factory=lambda: datetime.now(UTC).astimezone())
     clock_origin_ns: int = field(default_factory=time.monotonic_ns)
     """Stream v1's clock at the start of the series [ns]."""
@@ -77,13 +83,16 @@ class Acquisition:
         return self.nimages * self.ntrigger
 
     @property
-    def wavelength(self) -> float:
+    def wavelength(self) -> float | None:
         """[angstrom]."""
+        if self.incident_wavelength is not None or self.photon_energy is None:
+            return self.incident_wavelength
         return 12_398.4198 / self.photon_energy
 
     def countrate_table(self) -> npt.NDArray[np.float32]:
         """Return (2, n): measured counts and the counts they stand for."""
-        measured = np.linspace(0.0, self.countrate_cutoff, 101, dtype=np.float32)
+        cutoff = self.countrate_cutoff or saturation_of(self.dtype)
+        measured = np.linspace(0.0, cutoff, 101, dtype=np.float32)
         return np.stack([measured, measured * (1 + measured / measured.max() / 10)])
 
 
@@ -130,7 +139,7 @@ def synthetic_acquisition(
             channel: 6_200.0 + 3_100.0 * i for i, channel in enumerate(channels)
         },
         beam_center=(x / 2, y / 2),
-        pixel_mask=detector.pixel_mask(),
+        pixel_masks=dict.fromkeys(channels, detector.pixel_mask()),
         **more,
     )
 

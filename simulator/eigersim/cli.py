@@ -44,6 +44,7 @@ class Packing(StrEnum):
     """Encodings to choose from."""
 
     BSLZ4 = "bslz4"
+    BSZSTD = "bszstd"
     LZ4 = "lz4"
     NONE = "none"
 

@@ -22,7 +22,7 @@ BLOCK_BYTES = 8192
 """Block size of bitshuffle, before compression, as every DECTRIS detector uses it."""
 
 FRAME_HEADER = struct.Struct(">QI")
-"""Bytes of the image and of one block, in front of bslz4 and framed lz4."""
+"""Bytes of the image and of one block, in front of all but bare blocks."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -33,7 +33,7 @@ except ImportError:  # there is no wheel for Python 3.13 and later
 
 
 def pack_bslz4(
-    pieces: Sequence[npt.NDArray[Any]], through_hdf5: bool = _bitshuffle is None
+    pieces: Sequence[npt.NDArray[Any]], *, through_hdf5: bool = _bitshuffle is None
 ) -> list[bytes]:
     """Compress equally long arrays of pixels with bitshuffle and LZ4.
 
@@ -48,12 +48,22 @@ def pack_bslz4(
     if not pieces:
         return []
     if through_hdf5:
-        return _pack_through_hdf5(pieces)
+        return _pack_through_hdf5(pieces, "lz4")
     block = BLOCK_BYTES // pieces[0].itemsize
     return [_bitshuffle.compress_lz4(piece, block).tobytes() for piece in pieces]
 
 
-def _pack_through_hdf5(pieces: Sequence[npt.NDArray[Any]]) -> list[bytes]:
+def pack_bszstd(pieces: Sequence[npt.NDArray[Any]]) -> list[bytes]:
+    """Compress equally long arrays of pixels with bitshuffle and Zstandard.
+
+    As `pack_bslz4`; HDF5's filter does it.
+    """
+    return _pack_through_hdf5(pieces, "zstd") if pieces else []
+
+
+def _pack_through_hdf5(
+    pieces: Sequence[npt.NDArray[Any]], compression: str
+) -> list[bytes]:
     n = pieces[0].size
     block = BLOCK_BYTES // pieces[0].itemsize
     # Not the driver "core": HDF5 takes two of its files with one name for one file.
@@ -63,7 +73,7 @@ def _pack_through_hdf5(pieces: Sequence[npt.NDArray[Any]]) -> list[bytes]:
             shape=(len(pieces), n),
             dtype=pieces[0].dtype,
             chunks=(1, n),
-            **hdf5plugin.Bitshuffle(nelems=block, cname="lz4"),
+            **hdf5plugin.Bitshuffle(nelems=block, cname=compression),
         )
         packed = []
         for i, piece in enumerate(pieces):
@@ -92,6 +102,12 @@ def whole_bslz4(image: npt.NDArray[Any]) -> bytes:
     """Compress one array with bitshuffle and LZ4, header included."""
     flat = np.ascontiguousarray(image).reshape(-1)
     return FRAME_HEADER.pack(flat.nbytes, BLOCK_BYTES) + pack_bslz4([flat])[0]
+
+
+def whole_bszstd(image: npt.NDArray[Any]) -> bytes:
+    """Compress one array with bitshuffle and Zstandard, header included."""
+    flat = np.ascontiguousarray(image).reshape(-1)
+    return FRAME_HEADER.pack(flat.nbytes, BLOCK_BYTES) + pack_bszstd([flat])[0]
 
 
 def whole_lz4(image: npt.NDArray[Any]) -> bytes:

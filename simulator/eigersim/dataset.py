@@ -178,7 +178,8 @@ def _high(plan: DatasetPlan, series: Series) -> int:
     if plan.high is not None:
         return plan.high
     a = series.acquisition
-    return min(a.saturation_value, a.countrate_cutoff)
+    stated = (a.saturation_value, a.countrate_cutoff)
+    return min(limit for limit in stated if limit is not None)
 
 
 def _create(
@@ -191,6 +192,7 @@ def _create(
         chunks = (1, *chunks)
     filters: dict[str, Any] = {
         Encoding.BSLZ4: dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4")),
+        Encoding.BSZSTD: dict(hdf5plugin.Bitshuffle(nelems=0, cname="zstd")),
         Encoding.LZ4: dict(hdf5plugin.LZ4()),
         Encoding.NONE: {},
     }[source.encoding]

@@ -28,6 +28,7 @@ class Encoding(StrEnum):
     """How the bytes of an image are packed."""
 
     BSLZ4 = "bslz4"
+    BSZSTD = "bszstd"
     LZ4 = "lz4"
     """Framed as in HDF5."""
     LZ4_BLOCK = "lz4-block"
@@ -141,6 +142,7 @@ class ImagePool:
         image_bytes = self.detector.pixels * self.dtype.itemsize
         self._header = {
             Encoding.BSLZ4: [head.pack(image_bytes, compress.BLOCK_BYTES)],
+            Encoding.BSZSTD: [head.pack(image_bytes, compress.BLOCK_BYTES)],
             Encoding.LZ4: [
                 head.pack(image_bytes, self._bounds[0][1] * self.dtype.itemsize)
             ],
@@ -179,6 +181,8 @@ class ImagePool:
     def _pack(self, arrays: list[npt.NDArray[Any]]) -> list[bytes]:
         if self.encoding is Encoding.BSLZ4:
             return compress.pack_bslz4(arrays)
+        if self.encoding is Encoding.BSZSTD:
+            return compress.pack_bszstd(arrays)
         if self.encoding is Encoding.LZ4:
             return [compress.pack_lz4(array) for array in arrays]
         return [array.tobytes() for array in arrays]

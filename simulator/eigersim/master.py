@@ -13,7 +13,6 @@ import h5py
 import numpy as np
 
 from eigersim.acquisition import Acquisition, Exposure, new_unique_id
-from eigersim.detector import saturation_of
 from eigersim.errors import SimulatorError
 from eigersim.images import Encoding, ImageData
 from eigersim.links import LinkedFiles
@@ -24,7 +23,8 @@ _SPECIFIC = _DETECTOR + "detectorSpecific/"
 _BEAM = "/entry/instrument/beam/"
 _FILTER_BITSHUFFLE = 32008
 _FILTER_LZ4 = 32004
-_BITSHUFFLE_LZ4 = 2
+_BITSHUFFLED = {(2,): Encoding.BSLZ4, (3,): Encoding.BSZSTD}
+"""By the filter parameter that names what follows bitshuffle."""
 _HDF5_ERRORS = (OSError, KeyError, RuntimeError, ValueError)
 _LONGEST_S = 1e6
 _LARGEST = 2**63
@@ -189,13 +189,8 @@ class Recording:
         dataset = self._runs[0].dataset
         y, x = dataset.shape[-2:]
         frames = self.last_id + 1
-        saturation = saturation_of(dataset.dtype)
         cutoff = self._count(_SPECIFIC + "countrate_correction_count_cutoff", 0)
-        energy = self._number(_SPECIFIC + "photon_energy", 0.0)
-        wavelength = self._number(_BEAM + "incident_wavelength", 0.0)
-        if energy <= 0:
-            energy = 12_398.4198 / wavelength if wavelength > 0 else 12_400.0
-        threshold = self._number(_DETECTOR + "threshold_energy", energy / 2)
+        threshold = self._told(_DETECTOR + "threshold_energy")
         return Acquisition(
             series_id=series_id,
             series_unique_id=new_unique_id(),
@@ -208,26 +203,27 @@ class Recording:
             ntrigger=self._count(_SPECIFIC + "ntrigger", 1),
             frame_time=self.frame_time,
             count_time=self._seconds(_DETECTOR + "count_time", self.frame_time),
-            saturation_value=self._count(
-                _DETECTOR + "saturation_value", cutoff or saturation
-            ),
-            countrate_cutoff=cutoff or saturation,
+            saturation_value=self._count(_DETECTOR + "saturation_value", 0) or None,
+            countrate_cutoff=cutoff or None,
             compression=self._runs[0].encoding.value,
             trigger_mode=self._text(_SPECIFIC + "trigger_mode", "ints"),
-            photon_energy=energy,
-            threshold_energy=dict.fromkeys(self._channels, threshold),
-            beam_center=(
-                self._number(_DETECTOR + "beam_center_x", 0.0),
-                self._number(_DETECTOR + "beam_center_y", 0.0),
+            photon_energy=self._told(_SPECIFIC + "photon_energy"),
+            incident_wavelength=self._told(_BEAM + "incident_wavelength"),
+            threshold_energy=(
+                {} if threshold is None else dict.fromkeys(self._channels, threshold)
             ),
-            detector_distance=self._number(_DETECTOR + "detector_distance", 0.0),
+            beam_center=(
+                self._told(_DETECTOR + "beam_center_x"),
+                self._told(_DETECTOR + "beam_center_y"),
+            ),
+            detector_distance=self._told(_DETECTOR + "detector_distance"),
             pixel_size=(
-                self._number(_DETECTOR + "x_pixel_size", 7.5e-5),
-                self._number(_DETECTOR + "y_pixel_size", 7.5e-5),
+                self._told(_DETECTOR + "x_pixel_size"),
+                self._told(_DETECTOR + "y_pixel_size"),
             ),
             sensor_material=self._text(_DETECTOR + "sensor_material", "Si"),
             sensor_thickness=self._number(_DETECTOR + "sensor_thickness", 4.5e-4),
-            pixel_mask=self._pixel_mask((y, x)),
+            pixel_masks=self._pixel_masks((y, x)),
             user_data={"eigersim": {"mode": "replay", "origin": origin}},
         )
 
@@ -248,11 +244,17 @@ class Recording:
             return None
         return node[()] if node.shape == () else node[:].reshape(-1)[0]
 
-    def _number(self, path: str, default: float) -> float:
+    def _told(self, path: str) -> float | None:
+        """Return a number, None where the file does not tell it."""
         value = self._value(path)
         if value is None or np.asarray(value).dtype.kind not in "iufb":
-            return default
-        return float(value) if math.isfinite(value) else default
+            return None
+        # The shortest text: 0.2 in float32 stays 0.2.
+        return float(str(value)) if math.isfinite(value) else None
+
+    def _number(self, path: str, default: float) -> float:
+        value = self._told(path)
+        return default if value is None else value
 
     def _count(self, path: str, default: int) -> int:
         number = self._number(path, default)
@@ -268,16 +270,25 @@ class Recording:
             return value.decode("utf-8", "replace")
         return value if isinstance(value, str) else default
 
-    def _pixel_mask(self, shape: tuple[int, int]) -> Any:
-        for path in (
-            _SPECIFIC + "pixel_mask",
-            _DETECTOR + "pixel_mask",
-            f"{_DETECTOR}{self._channels[0]}_channel/pixel_mask",
-        ):
-            node = self._files.find(path)
-            if isinstance(node, h5py.Dataset) and node.shape == shape:
-                return node[:].astype(np.uint32)
-        return None
+    def _pixel_masks(self, shape: tuple[int, int]) -> dict[str, Any]:
+        """Return the masks by channel: its own, or else the detector's."""
+        known: dict[str, Any] = {}
+        masks = {}
+        for channel in self._channels:
+            for path in (
+                f"{_DETECTOR}{channel}_channel/pixel_mask",
+                _DETECTOR + "pixel_mask",
+                _SPECIFIC + "pixel_mask",
+            ):
+                if path not in known:
+                    node = self._files.find(path)
+                    known[path] = None
+                    if isinstance(node, h5py.Dataset) and node.shape == shape:
+                        known[path] = node[:].astype(np.uint32)
+                if known[path] is not None:
+                    masks[channel] = known[path]
+                    break
+        return masks
 
     def close(self) -> None:
         """Close all files."""
@@ -334,11 +345,12 @@ def _encoding_of(dataset: h5py.Dataset) -> Encoding:
     if len(filters) == 1 and code == _FILTER_LZ4:
         return Encoding.LZ4
     if len(filters) == 1 and code == _FILTER_BITSHUFFLE:
-        if len(values) > 4 and values[4] == _BITSHUFFLE_LZ4:
-            return Encoding.BSLZ4
+        encoding = _BITSHUFFLED.get(tuple(values[4:5]))
+        if encoding is not None:
+            return encoding
         raise SimulatorError(
-            f"{where} is bitshuffled but not with LZ4 (bszstd or none), which no "
-            "stream of ours carries; rewrite it as bslz4"
+            f"{where} is bitshuffled but not compressed, which no stream of ours "
+            "carries; rewrite it as bslz4"
         )
     names = ", ".join(str(f[0]) for f in filters)
     raise SimulatorError(

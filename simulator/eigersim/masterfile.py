@@ -49,7 +49,7 @@ def write_header(file: h5py.File, a: Acquisition, layout: str) -> None:
     if layout == "nxmx":
         _write_channels(detector, a)
     else:
-        specific["pixel_mask"] = a.pixel_mask
+        specific["pixel_mask"] = a.pixel_masks[a.channels[0]]
         specific["flatfield"] = np.ones(a.shape, np.float32)
         detector["pixel_mask"] = h5py.SoftLink(f"{specific.name}/pixel_mask")
         _put(
@@ -104,7 +104,7 @@ def _write_detector(detector: h5py.Group, a: Acquisition, layout: str) -> None:
     }
     if layout != "eiger1":  # neither is known to firmware 1.6
         fields["bit_depth_image"] = np.uint32(8 * a.dtype.itemsize)
-        fields["saturation_value"] = np.uint32(a.saturation_value)
+        fields["saturation_value"] = np.uint32(a.saturation_value or 0)
     for name, value in fields.items():
         detector[name] = value
     _put(detector, "beam_center_x", np.float32(a.beam_center[0]), "pixel")
@@ -126,7 +126,7 @@ def _write_specific(specific: h5py.Group, a: Acquisition, layout: str) -> None:
     fields: dict[str, Any] = {
         "auto_summation": _flag(True, layout),
         "compression": np.bytes_(a.compression),
-        "countrate_correction_count_cutoff": np.uint32(a.countrate_cutoff),
+        "countrate_correction_count_cutoff": np.uint32(a.countrate_cutoff or 0),
         "data_collection_date": np.bytes_(date.isoformat(timespec="milliseconds")),
         "element": np.bytes_(""),
         "frame_count_time": np.float64(a.count_time),
@@ -151,14 +151,12 @@ def _write_channels(detector: h5py.Group, a: Acquisition) -> None:
         group = detector.create_group(f"{channel}_channel")
         group.attrs["NX_class"] = np.bytes_("NXdetector_channel")
         _put(group, "threshold_energy", np.float32(a.threshold_energy[channel]), "eV")
-        group["pixel_mask"] = a.pixel_mask
+        group["pixel_mask"] = a.pixel_masks[channel]
         group["flatfield"] = np.ones(a.shape, np.float32)
 
 
 def _usable(a: Acquisition) -> npt.NDArray[np.bool_]:
-    if a.pixel_mask is None:
-        return np.ones(a.shape, bool)
-    return np.logical_not(a.pixel_mask)
+    return np.logical_not(a.pixel_masks[a.channels[0]])
 
 
 def _flag(value: bool, layout: str) -> Any:

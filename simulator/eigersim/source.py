@@ -172,6 +172,7 @@ class SyntheticSource:
 _PLANNED = 1000
 _COMPRESSION = {
     Encoding.BSLZ4: "bslz4",
+    Encoding.BSZSTD: "bszstd",
     Encoding.LZ4: "lz4",
     Encoding.LZ4_BLOCK: "lz4",
     Encoding.NONE: "none",

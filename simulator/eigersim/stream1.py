@@ -49,7 +49,8 @@ class Encoder:
             parts.append(_json(**self._config()))
         if self._header_detail is HeaderDetail.ALL:
             y, x = self._acquisition.shape
-            mask = self._acquisition.pixel_mask
+            masks = self._acquisition.pixel_masks
+            mask = masks.get(self._acquisition.channels[0])
             parts += _array("dflatfield-1.0", np.ones((y, x), np.float32))
             parts += _array("dpixelmask-1.0", mask)
             parts += _array("dcountrate_table-1.0", self._acquisition.countrate_table())
@@ -113,7 +114,7 @@ class Encoder:
             "detector_distance": a.detector_distance,
             "detector_number": a.detector_serial_number,
             "detector_readout_time": 1e-7,
-            "detector_translation": [0.0, 0.0, a.detector_distance],
+            "detector_translation": [0.0, 0.0, a.detector_distance or 0.0],
             "eiger_fw_version": "eigersim",
             "element": "",
             "flatfield_correction_applied": True,
@@ -128,9 +129,7 @@ class Encoder:
             "sensor_material": a.sensor_material,
             "sensor_thickness": a.sensor_thickness,
             "software_version": "1.8.0",
-            "threshold_energy": a.threshold_energy.get(
-                a.channels[0], a.photon_energy / 2
-            ),
+            "threshold_energy": a.threshold_energy.get(a.channels[0]),
             "trigger_mode": a.trigger_mode,
             "virtual_pixel_correction_applied": True,
             "wavelength": a.wavelength,
@@ -139,17 +138,18 @@ class Encoder:
             "y_pixel_size": a.pixel_size[1],
             "y_pixels_in_detector": y,
         }
-        return dict(sorted((config | goniometer).items()))
+        told = {k: v for k, v in (config | goniometer).items() if v is not None}
+        return dict(sorted(told.items()))
 
 
 _AXIS_KEYS = ("increment", "start")
 
 
 def _encoding(encoding: Encoding, bits: int) -> str:
-    if encoding is Encoding.LZ4:
+    if encoding in (Encoding.LZ4, Encoding.BSZSTD):
         raise SimulatorError(
-            "stream v1 has no framed LZ4, as these recorded images are; "
-            "use --stream v2 for this file"
+            f"stream v1 has no {encoding.value} in HDF5's framing, as these recorded "
+            "images are; use --stream v2 for this file"
         )
     return {
         Encoding.BSLZ4: f"bs{bits}-lz4<",

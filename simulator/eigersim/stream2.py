@@ -7,7 +7,7 @@ a message is put together from encoded items and the image's pieces, and copied 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import cbor2
@@ -61,7 +61,7 @@ class Encoder:
             "countrate_correction_enabled": True,
             "detector_description": a.detector_description,
             "detector_serial_number": a.detector_serial_number,
-            "detector_translation": [0.0, 0.0, a.detector_distance],
+            "detector_translation": [0.0, 0.0, a.detector_distance or 0.0],
             "flatfield_enabled": True,
             "frame_time": a.frame_time,
             "goniometer": {
@@ -83,9 +83,13 @@ class Encoder:
             "threshold_energy": a.threshold_energy,
             "virtual_pixel_interpolation_enabled": True,
         }
+        if a.countrate_cutoff != a.saturation_value:
+            # Not DECTRIS', but a recording's upper limit may be this one.
+            fields["countrate_correction_count_cutoff"] = a.countrate_cutoff
         if a.user_data is not None:
             fields["user_data"] = a.user_data
-        items = [*self._series, *(_item(key, value) for key, value in fields.items())]
+        told = [_item(key, value) for key, value in fields.items() if value is not None]
+        items = [*self._series, *told]
         if self._header_detail is HeaderDetail.ALL:
             items += self._arrays()
         return [_message("start", items)]
@@ -114,20 +118,28 @@ class Encoder:
     def _arrays(self) -> list[bytes]:
         """Return the items that only ``header_detail`` all sends."""
         a = self._acquisition
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "flatfield": np.ones(a.shape, np.float32)
+        flatfield = np.ones(a.shape, np.float32)
+        arrays: dict[str, Mapping[str, npt.NDArray[Any]]] = {
+            "flatfield": dict.fromkeys(a.channels, flatfield)
         }
-        if a.pixel_mask is not None:
-            arrays["pixel_mask"] = a.pixel_mask
+        if a.pixel_masks:
+            arrays["pixel_mask"] = a.pixel_masks
         table = a.countrate_table()[1]
         items = [
             cbor2.dumps("countrate_correction_lookup_table")
             + cbor2.dumps(cbor2.CBORTag(_TAG_OF_DTYPE["float32"], table.tobytes()))
         ]
-        for key, array in arrays.items():
-            packed = b"".join(_image(_array(array, a.compression)))
-            by_channel = b"".join(cbor2.dumps(c) + packed for c in a.channels)
-            items.append(cbor2.dumps(key) + _head(_MAP, len(a.channels)) + by_channel)
+        for key, by_channel in arrays.items():
+            # Channels mostly share one array.
+            packed = {
+                id(array): b"".join(_image(_array(array, a.compression)))
+                for array in {id(x): x for x in by_channel.values()}.values()
+            }
+            pairs = [
+                cbor2.dumps(channel) + packed[id(array)]
+                for channel, array in by_channel.items()
+            ]
+            items.append(cbor2.dumps(key) + _head(_MAP, len(pairs)) + b"".join(pairs))
         return items
 
 
@@ -157,7 +169,7 @@ def _image(image: ImageData) -> list[bytes]:
     if image.encoding is Encoding.LZ4_BLOCK:
         raise SimulatorError("stream v2 has no bare LZ4 blocks; use --encoding bslz4")
     if image.encoding is not Encoding.NONE:
-        element = image.dtype.itemsize if image.encoding is Encoding.BSLZ4 else 0
+        element = 0 if image.encoding is Encoding.LZ4 else image.dtype.itemsize
         head += (
             _head(_TAG, _TAG_COMPRESSED)
             + _head(_ARRAY, 3)
@@ -169,7 +181,11 @@ def _image(image: ImageData) -> list[bytes]:
 
 def _array(array: npt.NDArray[Any], compression: str) -> ImageData:
     """Pack an array of the header as the images are packed."""
-    pack = {"bslz4": compress.whole_bslz4, "lz4": compress.whole_lz4}.get(compression)
+    pack = {
+        "bslz4": compress.whole_bslz4,
+        "bszstd": compress.whole_bszstd,
+        "lz4": compress.whole_lz4,
+    }.get(compression)
     y, x = array.shape
     return ImageData(
         encoding=Encoding.NONE if pack is None else Encoding(compression),

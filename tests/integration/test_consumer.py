@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,8 @@ from simplon_messages import (
     start2,
 )
 
-from eigerwatch.config import Settings, load_settings
+from eigerwatch import masks
+from eigerwatch.config import RegionSettings, Settings, load_settings
 from eigerwatch.consumer import Consumer
 from eigerwatch.errors import LeaseError
 from eigerwatch.model import FrameFlag
@@ -287,6 +289,120 @@ def test_a_consumer_takes_up_what_its_predecessor_left(site: Site) -> None:
     ledger = info.ledgers["image"]
     assert (ledger.stored, ledger.missing, ledger.duplicates) == (6, 0, 0)
     assert info.state == "finished"
+
+
+def whole_mask(*rows: int) -> np.ndarray[Any, Any]:
+    mask = np.zeros((5, 8), "<u4")
+    mask[list(rows)] = 2
+    return mask
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("compression", [None, "bslz4"])
+def test_the_detectors_mask_is_applied_and_kept(
+    site: Site, version: str, compression: str | None
+) -> None:
+    """And outlives the consumer, as the header does."""
+    site.start()
+    mask = whole_mask(1, 4)
+    if version == "v1":
+        begin = header1(detail="all", mask=mask, nimages=4)
+        frames = [
+            image1(frame=i, blob=bslz4(image)) for i, image in enumerate(images(4))
+        ]
+        channel, end = "image", end1()
+    else:
+        arrays = {"threshold_1": array2(mask, compression)}
+        begin = pack2(start2(number_of_images=4, pixel_mask=arrays))
+        frames = [v2_image(i) for i in range(4)]
+        channel, end = "threshold_1", pack2(end2())
+    site.send(begin, *frames[:2])
+    site.settled(lambda info: info.ledgers and info.ledgers[channel].stored == 2)
+    site.stop()
+    site.start()
+    site.send(*frames[2:], end)
+    info = site.settled()
+    rows = site.reader.rows(info.key, channel)
+    assert set(rows["masked"]) == {16}
+    assert set(rows["settings"]) == {0}
+    expected_totals = [expected(image[[0, 2, 3]]) for image in images(4)]
+    assert rows["total"].tolist() == expected_totals
+    kept = site.reader.mask(info.key, channel)
+    assert kept is not None
+    assert (masks.unpacked(kept) == (mask != 0)).all()
+    (version_0,) = json.loads(info.meta["settings"])
+    assert version_0["mask_from"] == ["detector"]
+    assert version_0["masked"] == 16
+
+
+def test_a_mask_that_cannot_be_decoded_costs_only_itself(site: Site) -> None:
+    site.start()
+    arrays = {"threshold_1": array2(whole_mask(1), data=bslz4(whole_mask(1))[:-1])}
+    site.send(
+        pack2(start2(number_of_images=1, pixel_mask=arrays)), v2_image(0), pack2(end2())
+    )
+    info = site.settled()
+    assert site.reader.rows(info.key, "threshold_1")["masked"].tolist() == [0]
+    assert site.status()["rejected_messages"] == {"pixel mask": 1}
+
+
+def test_regions_are_stored_beside_the_sums(site: Site) -> None:
+    """And a header that comes late moves none of them."""
+    rois = RegionSettings.model_validate(
+        {
+            "rois": [
+                {"name": "left", "rectangle": [0, 5, 0, 3]},
+                {"name": "right", "rectangle": [0, 5, 3, 8]},
+            ],
+            "rings": 2,
+        }
+    )
+    site.settings = site.settings.model_copy(update={"regions": rois})
+    site.start()
+    geometry = {
+        "beam_center_x": 4,
+        "beam_center_y": 2,
+        "detector_translation": [0, 0, 0.1],
+        "pixel_size_x": 7.5e-5,
+        "pixel_size_y": 7.5e-5,
+        "incident_wavelength": 1.0,
+    }
+    site.send(v2_image(0))
+    site.settled(lambda info: info.ledgers["threshold_1"].stored == 1)
+    site.send(
+        pack2(start2(number_of_images=3, **geometry)),
+        *(v2_image(i) for i in (1, 2)),
+        pack2(end2()),
+    )
+    info = site.settled()
+    rows = site.reader.region_rows(info.key, "threshold_1")
+    assert rows.shape == (3, 4)
+    sums = [(expected(i[:, :3]), expected(i[:, 3:])) for i in images(3)]
+    assert [tuple(row) for row in rows["total"][:, :2].tolist()] == sums
+    assert rows["kept"][:, :2].tolist() == [[15, 25]] * 3
+    assert rows["total"][0, 2:].tolist() == [0, 0]
+    both = rows["total"][1:, 2:].sum(axis=1).tolist()
+    assert both == [expected(image) for image in images(3)[1:]]
+    assert site.reader.rows(info.key, "threshold_1")["settings"].tolist() == [0, 1, 1]
+    (event, late) = [e for e in site.reader.events(info.key) if e.kind == "settings"]
+    assert "no resolution rings" in event.fields["notes"]
+    assert (late.fields["version"], late.fields["first"]) == ("1", "1")
+
+
+def test_shapes_that_change_all_the_time_are_refused(site: Site) -> None:
+    site.start()
+    site.send(pack2(start2(number_of_images=300)))
+    for i in range(300):
+        data = {"threshold_1": array2(np.ones((1, i + 1), "<u2"), None)}
+        site.send(pack2(image2(image=i, data=data)))
+    site.send(pack2(end2()))
+    info = site.settled()
+    ledger = info.ledgers["threshold_1"]
+    assert (ledger.stored, ledger.rejected) == (256, 44)
+    reasons = set(site.reader.rejected(info.key, "threshold_1").values())
+    assert reasons == {
+        "contradiction: type or shape of the images of this series change too often"
+    }
 
 
 def test_a_second_consumer_is_refused_by_name(site: Site) -> None:

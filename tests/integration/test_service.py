@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from helpers import wait_until
 from redis_fixture import RunningServer, running_server
 from store_data import CHANNEL, KEY, append, open_series
 
-from eigerwatch import demo
+from eigerwatch import demo, masks
 from eigerwatch.config import Settings, load_settings
 from eigerwatch.errors import ConfigError
 from eigerwatch.model import FRAME_RECORD
@@ -107,7 +108,7 @@ class Running:
 
 @contextmanager
 def running_service(
-    server: RunningServer, tmp_path: Path, *arguments: str
+    server: RunningServer, tmp_path: Path, *arguments: str, **settings: object
 ) -> Iterator[Running]:
     log = tmp_path / "log"
     with log.open("w") as stderr:
@@ -120,6 +121,7 @@ def running_service(
                 REPLAY__ENDPOINT=f"ipc://{tmp_path}/replay",
                 SERIES__SETTLE_S=0.5,
                 WEB__PORT=0,
+                **settings,
             ),
             stderr=stderr,
             text=True,
@@ -268,6 +270,71 @@ def test_replay_and_sum_agree_on_every_pixel(
             rows = reader.rows(info.key, channel)
             for name in COMPARED:
                 assert (rows[name] == offline[name]).all(), name
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("encoding", "streams"), [("bslz4", ("v1", "v2")), ("bszstd", ("v2",))]
+)
+def test_mask_and_regions_are_the_same_however_frames_come(
+    server: RunningServer, tmp_path: Path, encoding: str, streams: tuple[str, ...]
+) -> None:
+    options = ("--detector", "1m", "--frames", 12, "--encoding", encoding)
+    master = make_dataset(tmp_path, *options)
+    with h5py.File(master, "a") as file:
+        mask = file["entry/instrument/detector/detectorSpecific/pixel_mask"]
+        mask[100:103, 200:999] = 1 << 4
+    users = np.zeros((1062, 1028), bool)
+    users[:, 500] = True
+    np.save(tmp_path / "mask.npy", users)
+    regions = {
+        "rois": [
+            {"name": "spot", "rectangle": [90, 110, 0, 600]},
+            {"name": "halo", "annulus": [531.3, 514.2, 50, 150.5]},
+            {"name": "wedge", "polygon": [[3, 3], [900, 40], [40, 900]]},
+        ],
+        "rings": [40.0, 8.0, 3.0],
+    }
+    chosen = {"REGIONS": json.dumps(regions), "MASK": tmp_path / "mask.npy"}
+    settings = load_settings(regions=regions)
+    settings = settings.model_copy(update={"mask": tmp_path / "mask.npy"})
+    offline = sum_master(master, settings)
+    assert offline.selection.mask_from == ("detector", "user")
+    gaps = 38 * 1028
+    assert set(offline.records["masked"]) == {gaps + 3 * 799 + (1062 - 38 - 3)}
+    assert set(offline.records["sentinel"]) == {0}
+    names = [region["name"] for region in offline.selection.regions.described]
+    assert names == [
+        *("module_1", "module_2", "spot", "halo", "wedge", "ring_1", "ring_2")
+    ]
+    totals = offline.regions["total"]
+    assert (totals[:, 0] + totals[:, 1] == offline.records["total"]).all()
+    assert (totals > 0).all()
+
+    with running_service(server, tmp_path, **chosen):
+        for stream in streams:
+            done = eigerwatch(
+                *("replay", master, "--stream", stream, "--frame-rate", 0),
+                STORE__URL=server.url,
+                REPLAY__ENDPOINT=f"ipc://{tmp_path}/replay",
+            )
+            assert done.returncode == 0, done.stderr
+        reader = Reader(server.client())
+        found = reader.series()
+        assert len(found) == len(streams)
+        for info in found:
+            (channel,) = info.ledgers
+            rows = reader.rows(info.key, channel)
+            for name in COMPARED:
+                assert (rows[name] == offline.records[name]).all(), name
+            stored = reader.region_rows(info.key, channel)
+            assert (stored == offline.regions).all()
+            (version,) = json.loads(info.meta["settings"])
+            described = list(offline.selection.regions.described)
+            assert version["regions"] == json.loads(json.dumps(described))
+            kept = reader.mask(info.key, channel)
+            assert kept is not None
+            assert masks.n_masked(kept) == gaps + 3 * 799
 
 
 @pytest.mark.timeout(120)

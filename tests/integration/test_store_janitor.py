@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 from redis_fixture import running_server
-from store_data import CHANNEL, KEY, open_series, records, regions
+from store_data import CHANNEL, KEY, MASK, open_series, records, regions
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.store import keys, lifetime
@@ -42,6 +42,7 @@ def fill(writer, key, frames=12_000, state="finished"):
     ids = np.setdiff1d(np.arange(frames), [5, 6])
     open_series(writer, key)
     writer.append(key, CHANNEL, ids, records(ids), regions(ids))
+    writer.mask(key, CHANNEL, MASK)
     writer.reject(key, CHANNEL, 5, "payload: corrupt")
     writer.ledger(key, CHANNEL, {"missing": 1, "late": 2})
     writer.event(key, "start", {"series_id": "7"})
@@ -63,6 +64,7 @@ def test_an_archived_series_reads_as_it_did(client, writer, tmp_path):
         "regions": reader.region_rows(KEY, CHANNEL, 1, 11_000),
         "rejected": reader.rejected(KEY, CHANNEL),
         "stored": reader.stored(KEY, CHANNEL),
+        "mask": reader.mask(KEY, CHANNEL),
         "events": reader.events(KEY),
         "second": reader.events(KEY, after=reader.events(KEY)[0].entry),
     }
@@ -81,6 +83,7 @@ def test_an_archived_series_reads_as_it_did(client, writer, tmp_path):
     }.items():
         np.testing.assert_array_equal(now, before[name])
     assert reader.rejected(KEY, CHANNEL) == before["rejected"]
+    assert reader.mask(KEY, CHANNEL) == before["mask"] == MASK
     assert reader.events(KEY) == before["events"]
     assert reader.events(KEY, after=before["events"][0].entry) == before["second"]
     assert [i.key for i in reader.series()] == [KEY]

@@ -9,6 +9,7 @@ from redis_fixture import running_server
 from store_data import (
     CHANNEL,
     KEY,
+    MASK,
     append,
     assert_rows,
     meta,
@@ -18,7 +19,7 @@ from store_data import (
 )
 
 from eigerwatch.errors import UnknownSeriesError
-from eigerwatch.model import EventKind
+from eigerwatch.model import EventKind, PixelMask
 from eigerwatch.store import keys
 from eigerwatch.store.read import Reader
 from eigerwatch.store.write import Writer
@@ -206,6 +207,39 @@ def test_region_rows_are_read_back(writer, reader):
     assert reader.region_rows(KEY, "other").shape == (0, 0)
 
 
+def test_region_rows_keep_their_places_for_a_second_process(server, reader):
+    """Even if it has more regions: what is stored must not be read another way."""
+    first = Writer(server.url, server.settings())
+    first.start()
+    open_series(first)
+    ids = np.arange(10)
+    first.append(KEY, CHANNEL, ids, records(ids), regions(ids))
+    assert first.stop(5)
+    slots = {
+        keys.slots_field(CHANNEL): reader.info(KEY).meta["region_slots:" + CHANNEL]
+    }
+    second = Writer(server.url, server.settings())
+    second.start()
+    open_series(second, **slots)
+    ids = np.arange(10, 20)
+    second.append(KEY, CHANNEL, ids, records(ids), regions(ids, width=5))
+    assert second.stop(5)
+    rows = reader.region_rows(KEY, CHANNEL)
+    np.testing.assert_array_equal(rows, regions(np.arange(20)))
+
+
+def test_a_mask_is_read_back(writer, reader):
+    open_series(writer)
+    wait_until(reader.series, what="series")
+    writer.mask(KEY, CHANNEL, MASK)
+    wait_until(lambda: reader.mask(KEY, CHANNEL) == MASK, what="mask")
+    assert reader.mask(KEY, "other") is None
+    other = PixelMask((1, 8), b"\x0f")
+    writer.mask(KEY, CHANNEL, other)
+    assert writer.stop(5)
+    assert reader.mask(KEY, CHANNEL) == other
+
+
 def test_events_and_ticks_wake_a_reader_once(server, writer):
     reader = Reader(server.client())
     cursors = {keys.events(KEY): "$", keys.ticks(KEY): "0-0"}
@@ -246,15 +280,16 @@ def test_every_key_of_a_series_expires_unless_pinned(server, writer):
         writer.reject(key, CHANNEL, 10_100, "x")
         writer.event(key, "start", {})
         writer.preview(key, CHANNEL, b"image")
+        writer.mask(key, CHANNEL, MASK)
         writer.close_series(key, {"state": "finished"})
     assert writer.stop(5)
     lives = {name: client.pttl(name) for name in client.scan_iter()}
     day_ms = 86_400_000
     mine = {n: ms for n, ms in lives.items() if b"{live:a}" in n}
-    assert len(mine) == 8
+    assert len(mine) == 9
     assert all(13.9 * day_ms < ms <= 14 * day_ms for ms in mine.values())
     kept = {n: ms for n, ms in lives.items() if b"{live:b}" in n and b"prev" not in n}
-    assert len(kept) == 7
+    assert len(kept) == 8
     assert set(kept.values()) == {-1}
 
 

@@ -68,7 +68,10 @@ def test_recordings_decode_to_the_known_frames(name: str, decoder: Decoder) -> N
     expected = iter(entry["frames"])
     last_payload, values = None, None
     for number, message in recorded(name, decoder):
-        assert not isinstance(message, DecodeError)
+        if isinstance(message, DecodeError):
+            # One header has four bytes in the place of the mask.
+            assert (message.kind, number) == ("pixel mask", 0)
+            continue
         if not isinstance(message, Frame):
             continue
         frame = next(expected)
@@ -125,7 +128,7 @@ def test_recorded_eiger2_sends_ns(decoder: Decoder) -> None:
 
 @pytest.mark.realdata
 def test_recorded_stream2_series(decoder: Decoder) -> None:
-    start, frame, end = [m for _, m in recorded(CAPTURES[2], decoder)]
+    start, _, frame, end = [m for _, m in recorded(CAPTURES[2], decoder)]
     unique_id = "01HBV3JPF9T4ZDPADX6EMK6XMZ"
     assert start.series_unique_id == frame.series_unique_id == unique_id
     assert end == SeriesEnd(15614, unique_id)

@@ -23,7 +23,7 @@ V1 = {
 V2 = {
     "beam_center_x": 520.7,
     "beam_center_y": 250.2,
-    "detector_distance": 0.2,
+    "detector_translation": [0.03, 0.02, -0.2],
     "pixel_size_x": 7.5e-5,
     "pixel_size_y": 7.5e-5,
     "incident_energy": 12_398.419843,

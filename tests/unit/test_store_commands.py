@@ -210,6 +210,7 @@ def test_a_series_in_memory_can_be_written_again(builder):
     builder.build(
         [ops.Reject(KEY, "image", 15, "corrupt", None), ops.Extend(KEY, "image", 30)]
     )
+    builder.build([ops.Mask(KEY, "image", b"bits")])
     assert builder.memory_of(KEY) == (11, 11)
     again = builder.build(builder.again(KEY))
     for word in ("SETRANGE", "PEXPIRE", "BITFIELD"):
@@ -218,6 +219,7 @@ def test_a_series_in_memory_can_be_written_again(builder):
         } <= set(again.commands)
     assert named(again, "HSET", keys.rejected(KEY, "image"), "15", "corrupt")
     assert named(again, "BITFIELD", keys.ok(KEY, "image"))[0][4] == b"#30"
+    assert named(again, "SET", keys.mask(KEY, "image"), "bits")
     assert builder.memory_of(KEY) == (11, 11)
 
 

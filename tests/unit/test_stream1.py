@@ -111,6 +111,56 @@ def test_appendix_of_header_without_detail_is_not_taken_for_the_config(
     assert "frame_time" not in start.header
 
 
+def test_the_pixel_mask_comes_with_the_header(decoder: Decoder) -> None:
+    mask = np.arange(40, dtype="<u4").reshape(5, 8)
+    start = only(decoder.feed(header1(detail="all", mask=mask)))
+    (image,) = start.mask_images.values()
+    assert list(start.mask_images) == [image.channel] == ["image"]
+    assert (image.encoding, image.dtype, image.shape) == (Encoding.NONE, "<u4", (5, 8))
+    assert bytes(image.payload) == mask.tobytes()
+    assert only(decoder.feed(header1(2))).mask_images == {}
+
+
+@pytest.mark.parametrize("first", [1, 2, 4, 5])
+def test_the_parts_of_a_header_may_come_in_several_messages(
+    decoder: Decoder, first: int
+) -> None:
+    mask = np.arange(40, dtype="<u4").reshape(5, 8)
+    parts = header1(detail="all", mask=mask)
+    out = decoder.feed(parts[:first]) + decoder.feed(parts[first:])
+    starts = [m for m in out if isinstance(m, SeriesStart)]
+    assert len(starts) == 1
+    # What comes after a header that was complete is not used, and that is said.
+    apart = [m for m in out if isinstance(m, DecodeError)]
+    assert bool(starts[0].mask_images) != bool(apart)
+    assert all("apart from its header" in str(m) for m in apart)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"type": "float32"}, "type 'float32'"),
+        ({"type": "uint16"}, "160 bytes, the image has 80"),
+        ({"shape": [4, 5]}, "160 bytes, the image has 80"),
+        ({"shape": [8]}, "no image's"),
+        ({"shape": [8, 5, 2]}, "no image's"),
+        ({"shape": "8x5"}, "no image's"),
+    ],
+)
+def test_a_pixel_mask_that_contradicts_itself_costs_only_itself(
+    decoder: Decoder, changes: dict[str, Any], said: str
+) -> None:
+    parts = header1(detail="all")
+    described = {"htype": "dpixelmask-1.0", "shape": [8, 5], "type": "uint32"}
+    parts[4] = part(**(described | changes))
+    error, start = decoder.feed(parts)
+    assert isinstance(error, DecodeError)
+    assert error.kind == "pixel mask"
+    assert said in str(error)
+    assert start.mask_images == {}
+    assert kinds(decoder.feed(image1())) == ["Frame"]
+
+
 def test_arrays_left_out_have_no_shape_and_empty_blobs(decoder: Decoder) -> None:
     parts = header1()
     parts[0] = part(htype="dheader-1.0", header_detail="all", series=71)
@@ -234,7 +284,10 @@ def test_messages_merged_at_will(decoder: Decoder, detail: str) -> None:
 def test_one_part_per_message(decoder: Decoder, detail: str) -> None:
     parts = [*header1(detail=detail), *image1(frame=0), *image1(frame=1), *end1()]
     out = [m for p in parts for m in decoder.feed([p])]
-    assert kinds(out) == ["SeriesStart", "Frame", "Frame", "SeriesEnd"]
+    # Each part by itself: the mask has come apart from the header.
+    apart = ["error:pixel mask"] if detail == "all" else []
+    assert kinds(out) == ["SeriesStart", *apart, "Frame", "Frame", "SeriesEnd"]
+    out = [m for m in out if not isinstance(m, DecodeError)]
     assert out[0].shape == (None if detail == "none" else (5, 8))
     assert [m.image_id for m in out[1:3]] == [0, 1]
     assert out[1].start_ns == 10**15

@@ -20,6 +20,7 @@ from eigerwatch.replay.wire import (
     MAX_CHANNELS,
     MODE_BAD,
     MODE_BSLZ4,
+    MODE_BSZSTD,
     MODE_LZ4,
     MODE_NONE,
     MODE_PIPELINE,
@@ -30,7 +31,8 @@ Rows = np.ndarray[Any, np.dtype[Any]]
 
 _BITSHUFFLE = 32008
 _LZ4 = 32004
-_BITSHUFFLE_LZ4 = 2
+_BITSHUFFLED = {(2,): MODE_BSLZ4, (3,): MODE_BSZSTD}
+"""By the filter parameter that names what follows bitshuffle."""
 _MAX_IMAGES = 1 << 25
 _MAX_CHUNK_BYTES = 1 << 30
 _BLOCK_BYTES = 1 << 27
@@ -190,9 +192,10 @@ def _chunk_mode(found: Found, dataset: h5py.Dataset) -> int:
             code, _, values, _ = filters[0]
             if code == _LZ4:
                 return MODE_LZ4
-            if code == _BITSHUFFLE and tuple(values[4:5]) == (_BITSHUFFLE_LZ4,):
+            mode = _BITSHUFFLED.get(tuple(values[4:5]))
+            if code == _BITSHUFFLE and mode is not None:
                 _check_element_size(found, dataset, values)
-                return MODE_BSLZ4
+                return mode
     register_filters()
     for code, _, _, name in filters:
         if not h5py.h5z.filter_avail(code):

@@ -55,8 +55,7 @@ def scan(walker: Walker, master: Path, max_pixels: int, tick: Tick) -> Index:
     ReplayError
         It is no master, or none of its images can be used.
     """
-    file = walker.open(walker.confinement.check(master, str(master)))
-    entry = _entry(walker, file)
+    entry = find_entry(walker, master)
     header = read_header(entry.node)
     problems: list[str] = []
     sets = _sets(walker, entry, max_pixels, tick, problems)
@@ -75,7 +74,15 @@ def open_walker(master: Path, roots: list[str], wait_s: float) -> Walker:
     return Walker(Confinement(master, [Path(root) for root in roots]), wait_s)
 
 
-def _entry(walker: Walker, file: h5py.File) -> Found:
+def find_entry(walker: Walker, master: Path) -> Found:
+    """Return the group that everything in a master is in.
+
+    Raises
+    ------
+    ReplayError
+        There is none.
+    """
+    file = walker.open(walker.confinement.check(master, str(master)))
     if walker.has(file, "entry"):
         found = walker.find(file, "/entry")
         if isinstance(found.node, h5py.Group):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from eigerwatch.errors import ReplayError
+from eigerwatch.model import PixelMask
 from eigerwatch.replay import wire
 from eigerwatch.replay.wire import IMAGE_ROW, Index, Segment
 
@@ -91,6 +92,32 @@ class ReaderProcess:
             raise ReplayError(f"{self._master}: {exc}") from exc
         try:
             return _index(message, blob)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise ReplayError(
+                f"{self._master}: the reader process is confused"
+            ) from exc
+
+    def masks(self) -> tuple[dict[str, PixelMask], list[str]]:
+        """Return the pixel masks by channel, and what could not be read.
+
+        Raises
+        ------
+        ReplayError
+            HDF5 crashed on them; afterwards the child may be gone (`pid`).
+        """
+        message, blob = self._ask({"masks": True}, self._silence_s)
+        masks: dict[str, PixelMask] = {}
+        at = 0
+        try:
+            for described in message["masks"]:
+                shape = _shape(described["shape"])
+                size = (shape[0] * shape[1] + 7) // 8
+                used = bytes(blob[at : at + size])
+                at += size
+                masks[str(described["channel"])] = PixelMask(shape, used)
+            if at != len(blob):
+                raise ValueError("masks of another size")
+            return masks, [str(text) for text in message["problems"]]
         except (KeyError, TypeError, ValueError) as exc:
             raise ReplayError(
                 f"{self._master}: the reader process is confused"

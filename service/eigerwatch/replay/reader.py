@@ -22,7 +22,8 @@ from eigerwatch.errors import ReplayError
 from eigerwatch.replay import wire
 from eigerwatch.replay.datasets import read_images
 from eigerwatch.replay.links import HDF5_ERRORS
-from eigerwatch.replay.master import open_walker, scan
+from eigerwatch.replay.master import find_entry, open_walker, scan
+from eigerwatch.replay.pixelmask import read_masks
 
 _MEMORY_BYTES = 6 << 30
 _BEAT_S = 1.0
@@ -32,11 +33,12 @@ class _Reader:
     """Answers requests about one master."""
 
     def __init__(self, request: dict[str, Any], fd: int) -> None:
-        master = Path(request["master"])
+        self._master = master = Path(request["master"])
+        self._max_pixels = request["max_pixels"]
         self._fd = fd
         self._last_beat = time.monotonic()
         self._walker = open_walker(master, request["roots"], request["wait_s"])
-        self.index = scan(self._walker, master, request["max_pixels"], self._beat)
+        self.index = scan(self._walker, master, self._max_pixels, self._beat)
 
     def _beat(self) -> None:
         """Show that we are alive, however long a scan takes."""
@@ -63,6 +65,20 @@ class _Reader:
         message = {"kind": "index", **facts, "segments": segments}
         return message, memoryview(index.rows.tobytes())
 
+    def masks(self) -> tuple[dict[str, Any], memoryview]:
+        """Return the detector's pixel masks as a message."""
+        masks, problems = read_masks(
+            self._walker,
+            find_entry(self._walker, self._master),
+            self.index.channels,
+            self._max_pixels,
+        )
+        described = [
+            {"channel": name, "shape": mask.shape} for name, mask in masks.items()
+        ]
+        message = {"kind": "masks", "masks": described, "problems": problems}
+        return message, memoryview(b"".join(mask.used for mask in masks.values()))
+
     def read(self, segment_number: int, first: int, count: int) -> bytes:
         """Return the pixels of images that only HDF5 can decode."""
         segment = self.index.segments[segment_number]
@@ -86,6 +102,8 @@ def serve(source: int, target: int) -> None:
             if reader is None:
                 reader = _Reader(request, target)
                 answer, blob = reader.describe()
+            elif request.get("masks"):
+                answer, blob = reader.masks()
             else:
                 blob = reader.read(**request)
                 answer = {"kind": "pixels"}

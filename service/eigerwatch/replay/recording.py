@@ -19,6 +19,7 @@ from eigerwatch.model import (
     FileChunk,
     Frame,
     Image,
+    PixelMask,
     RejectReason,
     SeriesStart,
 )
@@ -31,6 +32,7 @@ _ENCODINGS = {
     wire.MODE_NONE: Encoding.NONE,
     wire.MODE_LZ4: Encoding.LZ4,
     wire.MODE_BSLZ4: Encoding.BSLZ4,
+    wire.MODE_BSZSTD: Encoding.BSZSTD,
 }
 Row = tuple[int, ...]
 """One `wire.IMAGE_ROW`."""
@@ -122,6 +124,7 @@ class Recording:
         self.channels = tuple(name or DEFAULT_CHANNEL for name in index.channels)
         self._dtype = np.dtype(index.dtype)
         self.start = self._series_start()
+        self.start.pixel_masks = self._masks()
         frame_time, count_time = self.start.frame_time_s, self.start.count_time_s
         self._frame_time_ns = None if frame_time is None else frame_time * 1e9
         self.real_ns = None if count_time is None else round(count_time * 1e9)
@@ -303,6 +306,15 @@ class Recording:
             header=header,
             stream="file",
         )
+
+    def _masks(self) -> dict[str, PixelMask]:
+        """Return the detector's pixel masks by channel; a fault costs only them."""
+        try:
+            masks, problems = self._process.masks()
+        except ReplayError as exc:
+            masks, problems = {}, [f"the pixel mask is not used: {exc}"]
+        self.problems += [printable(p, _MAX_PROBLEM) for p in problems]
+        return {name or DEFAULT_CHANNEL: mask for name, mask in masks.items()}
 
     def _note_changes(self) -> None:
         """Say so where a file is not what it was when it was opened."""

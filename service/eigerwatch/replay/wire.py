@@ -28,6 +28,7 @@ IMAGE_ROW = np.dtype(
 MODE_NONE = 0
 MODE_LZ4 = 2
 MODE_BSLZ4 = 3
+MODE_BSZSTD = 4
 MODE_PIPELINE = 100
 """Must be read through HDF5's filter pipeline; ``offset`` is the image's index."""
 MODE_BAD = 101

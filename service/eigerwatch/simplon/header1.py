@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from eigerwatch.errors import DecodeError
-from eigerwatch.model import DEFAULT_CHANNEL, RejectReason, SeriesStart
+from eigerwatch.model import DEFAULT_CHANNEL, Image, RejectReason, SeriesStart
 from eigerwatch.simplon import fields
 from eigerwatch.simplon.image import DTYPES, ImageError, check_shape
 
@@ -37,6 +37,7 @@ class Header:
     series_id: int
     part: dict[str, Any]
     config: dict[str, Any] | None = None
+    pixel_mask: Image | None = None
     user_data: Any = None
 
     @property
@@ -90,6 +91,9 @@ class Header:
             header=fields.plain(shown),
             user_data=self.user_data,
             stream="v1",
+            mask_images=(
+                {} if self.pixel_mask is None else {DEFAULT_CHANNEL: self.pixel_mask}
+            ),
         )
 
 

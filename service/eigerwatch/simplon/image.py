@@ -82,7 +82,7 @@ def make_image(
             return Image(
                 channel, encoding, dtype, shape, _with_header(payload, size, dtype)
             )
-    elif encoding is Encoding.LZ4:
+    elif encoding in (Encoding.LZ4, Encoding.BSZSTD):
         stated = _HEADER.unpack_from(payload)[0] if len(payload) >= 12 else 0
         if stated != size:
             raise _size_mismatch(encoding, stated, size)

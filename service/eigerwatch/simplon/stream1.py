@@ -86,6 +86,7 @@ class Decoder:
         self._header: Header | None = None
         self._image: _Image | None = None
         self._due: int | None = None
+        self._mask: dict[str, Any] | None = None
         self._skipping = False
         self._out: list[Message | DecodeError] = []
 
@@ -150,6 +151,7 @@ class Decoder:
     def _take_binary(self, part: Buffer, lead: int) -> bool:
         """Take the binary part that is due; False: `part` is another one."""
         due, self._due = self._due, None
+        mask, self._mask = self._mask, None
         image = self._image
         if image is not None and (
             image.description is None or image.payload is not None
@@ -161,8 +163,33 @@ class Decoder:
             return False
         if image is not None:
             image.payload = memoryview(part)
-        # Flatfield, pixel mask and count-rate table are not used yet.
+        elif mask is not None and len(part):
+            self._take_mask(mask, memoryview(part))
+        # Flatfield and count-rate table are not used.
         return True
+
+    def _take_mask(self, description: dict[str, Any], data: memoryview) -> None:
+        """Take the data of the pixel mask; what is wrong with it costs only itself."""
+        problem = "it came apart from its header"
+        header = self._header
+        if header is not None:
+            dtype = DTYPES.get(str(description.get("type")))
+            shape = description.get("shape")
+            try:
+                if dtype is None:
+                    raise ImageError(
+                        RejectReason.ENCODING, f"type {description.get('type')!r:.40}"
+                    )
+                size = Series(header.config or {}).shape(shape, self._max_pixels)
+                header.pixel_mask = make_image(
+                    DEFAULT_CHANNEL, Encoding.NONE, dtype, size, data
+                )
+            except ImageError as exc:
+                problem = exc.detail
+            else:
+                return
+        error = DecodeError(f"the pixel mask is not used: {problem}", kind="pixel mask")
+        self._out.append(error)
 
     def _take_typed(self, htype: str, part: dict[str, Any]) -> None:
         image = self._image
@@ -187,6 +214,7 @@ class Decoder:
             image.times = part
         elif htype in _TABLES:
             self._due = _table_bytes(part)
+            self._mask = part if htype == "dpixelmask-1.0" else None
         elif htype in ("dimage_d-1.0", "dconfig-1.0"):
             if not self._skipping:
                 raise DecodeError(f"a {htype} part out of place", kind="sequence")

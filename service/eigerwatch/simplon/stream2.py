@@ -43,7 +43,12 @@ _TYPED_ARRAYS: dict[int, np.dtype[Any]] = {
     70: UINT32,
 }
 _BIG_ENDIAN = (65, 66)
-_ALGORITHMS = {"bslz4": Encoding.BSLZ4, "lz4": Encoding.LZ4}
+_ALGORITHMS = {
+    "bslz4": Encoding.BSLZ4,
+    "bszstd": Encoding.BSZSTD,
+    "lz4": Encoding.LZ4,
+}
+_SHUFFLED = (Encoding.BSLZ4, Encoding.BSZSTD)
 _NOT_IN_HEADER = frozenset(
     {
         "type",
@@ -110,8 +115,23 @@ class Decoder:
         if kind == "image":
             raise DecodeError("an image without image_id", kind="value")
         if kind == "start":
-            return [_series_start(series_id, message, self._max_pixels)]
+            return self._start(series_id, message)
         return [SeriesEnd(series_id, fields.name(message.get("series_unique_id")))]
+
+    def _start(
+        self, series_id: int, message: dict[Any, Any]
+    ) -> list[Message | DecodeError]:
+        start = _series_start(series_id, message, self._max_pixels)
+        images: dict[str, Image] = {}
+        try:
+            if "pixel_mask" in message:
+                for channel, array in _channels(message["pixel_mask"]):
+                    images[channel] = self._channel(channel, array)
+        except ImageError as exc:
+            # A mask that cannot be used makes no series unusable.
+            return [start, DecodeError(exc.detail, kind="pixel mask")]
+        start.mask_images = images
+        return [start]
 
     def _image(self, message: dict[Any, Any]) -> list[Message | DecodeError]:
         series_id = fields.whole(message.get("series_id"))
@@ -204,10 +224,10 @@ class Decoder:
             raise ImageError(
                 RejectReason.ENCODING, f"compression {algorithm!r:.40} is not supported"
             )
-        if encoding is Encoding.BSLZ4 and element != dtype.itemsize:
+        if encoding in _SHUFFLED and element != dtype.itemsize:
             raise ImageError(
                 RejectReason.CONTRADICTION,
-                f"bslz4 elements of {element!r:.40} bytes in an array of {dtype}",
+                f"{encoding} elements of {element!r:.40} bytes in an array of {dtype}",
             )
         return make_image(channel, encoding, dtype, shape, payload)
 

@@ -419,8 +419,9 @@ class Builder:
         if not widths or max(widths) == 0:
             return None
         if state.slots is None:
-            stated = series.meta.get(keys.slots_field(channel), b"0")
-            state.slots = max(int(stated) if stated.isdigit() else 0, *widths)
+            # Stated by an earlier process whose rows lie there already.
+            stated = series.meta.get(keys.slots_field(channel), b"")
+            state.slots = int(stated) if stated.isdigit() else max(widths)
             self._set_meta(batch, key, {keys.slots_field(channel): state.slots})
         if max(widths) > state.slots:
             self.trouble = (

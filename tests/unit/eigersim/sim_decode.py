@@ -36,9 +36,10 @@ def unpack(
         return np.frombuffer(raw, dtype).reshape(shape)
     size, block = struct.unpack_from(">QI", payload)
     assert size == pixels * dtype.itemsize
-    if encoding == "bslz4":
+    if encoding.startswith("bs"):
         assert block == 8192
-        return through_hdf5.unpack(payload, through_hdf5.BSLZ4, dtype, shape)
+        filters = {"bslz4": through_hdf5.BSLZ4, "bszstd": through_hdf5.BSZSTD}
+        return through_hdf5.unpack(payload, filters[encoding], dtype, shape)
     assert encoding == "lz4"
     return through_hdf5.unpack(payload, through_hdf5.LZ4, dtype, shape)
 
@@ -58,7 +59,7 @@ def image_of(tagged: Any) -> npt.NDArray[Any]:
         return np.frombuffer(typed.value, dtype).reshape(tuple(shape))
     assert typed.value.tag == 56500
     algorithm, element, payload = typed.value.value
-    assert element == (dtype.itemsize if algorithm == "bslz4" else 0)
+    assert element == (dtype.itemsize if algorithm != "lz4" else 0)
     return unpack(payload, algorithm, dtype, tuple(shape))
 
 

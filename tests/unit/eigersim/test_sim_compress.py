@@ -66,7 +66,9 @@ def test_incompressible_lz4_blocks_are_stored():
     assert packed[4:] == noise.tobytes()
 
 
-@pytest.mark.parametrize("pack", [compress.whole_bslz4, compress.whole_lz4])
+@pytest.mark.parametrize(
+    "pack", [compress.whole_bslz4, compress.whole_bszstd, compress.whole_lz4]
+)
 def test_whole_images_carry_their_header(pack):
     image = np.random.default_rng(0).poisson(2, (61, 77)).astype(np.uint32)
     encoding = pack.__name__.removeprefix("whole_")
