@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.model import FRAME_RECORD, FrameFlag
+from eigerwatch.model import FRAME_RECORD, REGION_ROW, FrameFlag
 from eigerwatch.store.info import Ledger, SeriesInfo
 from eigerwatch.store.read import StoredEvent
 
@@ -18,6 +18,8 @@ from eigerwatch.store.read import StoredEvent
 @dataclass
 class _Channel:
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, FRAME_RECORD))
+    regions: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), REGION_ROW))
+    preview: bytes | None = None
     rejected: dict[int, str] = field(default_factory=dict)
     settled_below: int = 0
 
@@ -156,6 +158,25 @@ class MemoryStore:
         with self._lock:
             self._series[key].fields.update(fields)
 
+    def show(
+        self,
+        key: str,
+        regions: np.ndarray | None = None,
+        preview: bytes | None = None,
+    ) -> None:
+        """Give the first channel region rows and a preview image."""
+        with self._lock:
+            one = next(iter(self._series[key].channels.values()))
+            one.preview = preview
+            if regions is not None:
+                one.regions = regions
+
+    def change_settings(self, key: str, start: int, version: int) -> None:
+        """Let the frames from `start` on be counted with another version."""
+        with self._lock:
+            one = next(iter(self._series[key].channels.values()))
+            one.rows["settings"][start:] = version
+
     def event(self, key: str, kind: str, **fields: str) -> None:
         with self._lock:
             events = self._series[key].events
@@ -195,6 +216,21 @@ class MemoryStore:
         with self._lock:
             self._check()
             return self._find(key).channels[channel].rows[start:stop].copy()
+
+    def region_rows(
+        self, key: str, channel: str, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        with self._lock:
+            self._check()
+            one = self._find(key).channels[channel]
+            out = np.zeros((len(one.rows), one.regions.shape[1]), REGION_ROW)
+            out[: len(one.regions)] = one.regions
+            return out[start:stop]
+
+    def preview(self, key: str, channel: str) -> bytes | None:
+        with self._lock:
+            self._check()
+            return self._find(key).channels[channel].preview
 
     def rejected(self, key: str, channel: str) -> dict[int, str]:
         with self._lock:

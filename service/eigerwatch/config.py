@@ -240,6 +240,8 @@ class ReduceSettings(_Section):
     """Most frames handed to a worker at once."""
     max_pending_mb: int = Field(default=1024, ge=1, le=1_000_000)
     """Compressed data waiting to be reduced before reading stops [MB]."""
+    preview_s: float = Field(default=1.0, ge=0, le=86_400)
+    """Time between two preview images of a channel [s]; 0: none are made."""
     nice: int = Field(default=0, ge=0, le=19)
     """Niceness added to the worker threads (Linux)."""
 

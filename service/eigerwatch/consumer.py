@@ -125,6 +125,7 @@ class Consumer:
             self._writer,
             settings.reduce.batch_frames,
             settings.reduce.max_pending_mb * 10**6,
+            settings.reduce.preview_s,
         )
         self._upkeep = Upkeep(
             self._lease,

@@ -23,6 +23,7 @@ from eigerwatch.model import (
     SourceKind,
     SourceState,
 )
+from eigerwatch.picturing import PreviewMaker
 from eigerwatch.receive import BURST, Receiver
 from eigerwatch.recent import RecentRecords
 from eigerwatch.reduce import Reduced, Reducer, decode_image, kernel_name
@@ -68,6 +69,8 @@ class Pipeline:
         Most frames handed to a worker at once.
     max_pending_bytes
         Compressed data waiting to be reduced before reading stops [bytes].
+    preview_s
+        Time between two preview images of a channel [s]; 0: none are made.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Pipeline:
         writer: Writer,
         batch_frames: int,
         max_pending_bytes: int,
+        preview_s: float = 0.0,
     ) -> None:
         self._receiver = receiver
         self._decoders = decoders
@@ -87,6 +91,7 @@ class Pipeline:
         self._writer = writer
         self._batch_frames = batch_frames
         self._max_pending_bytes = max_pending_bytes
+        self._previews = PreviewMaker(reducer, writer, preview_s)
         self._waiting: list[FrameReady] = []
         self._done: deque[tuple[Batch, Future[Reduced]]] = deque()
         self._in_flight = 0
@@ -155,6 +160,7 @@ class Pipeline:
 
     def _submit(self) -> None:
         """Share what is waiting among the workers."""
+        self._previews.choose(self._waiting, time.monotonic())
         alike: dict[int, Batch] = {}
         for ready in self._waiting:
             alike.setdefault(id(ready.pixel_filter), []).append(ready)
@@ -275,6 +281,7 @@ class Pipeline:
         self._books.carry_out(instruction)
         if isinstance(instruction, Closed):
             self._recent.forget(instruction.series.key)
+            self._previews.forget(instruction.series.key)
 
     def _pass_time(self) -> None:
         now = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -210,6 +210,47 @@ def decode_image(image: Image) -> np.ndarray[Any, np.dtype[Any]]:
     return out
 
 
+def bin_image(
+    image: Image, pixel_filter: PixelFilter, factor: int
+) -> tuple[np.ndarray[Any, np.dtype[Any]], np.ndarray[Any, np.dtype[Any]]]:
+    """Sum the kept pixels of squares of `factor` x `factor` pixels.
+
+    Returns
+    -------
+    sums : (y, x) of uint64
+        Per square, fewer pixels where the image ends [counts].
+    kept : (y, x) of uint32
+        How many pixels that were.
+
+    Raises
+    ------
+    KernelError
+        The payload is corrupt or does not fill the image.
+    OSError, EOFError
+        The recorded chunk cannot be read.
+    """
+    code, payload = _prepared(image)
+    itemsize, (y, x) = image.dtype.itemsize, image.shape
+    shape = (-(-y // factor), -(-x // factor))
+    sums, kept = np.empty(shape, "<u8"), np.empty(shape, "<u4")
+    scratch = _scratch(_backend.scratch_bytes([payload], code, itemsize, image.pixels))
+    try:
+        _backend.bin_pixels(
+            payload,
+            code,
+            itemsize,
+            _selection(pixel_filter, image.pixels),
+            x,
+            factor,
+            sums,
+            kept,
+            scratch,
+        )
+    except RuntimeError as exc:
+        raise KernelError(str(exc)) from exc
+    return sums, kept
+
+
 class Reducer:
     """Hands batches of images to an executor.
 
@@ -306,6 +347,10 @@ class Reducer:
 
         for single in singles:
             single.add_done_callback(one_done)
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Let a worker call a function once."""
+        return self._executor.submit(function, *arguments)
 
     def close(self) -> None:
         """Stop the threads that we started; what has not begun is cancelled."""

@@ -94,7 +94,7 @@ typedef void reduce_planes_fn(const struct slice *slice, unsigned itemsize,
                               const struct selection *selection, struct tally *tally,
                               struct passed *regions);
 
-/* Write the values of a slice's pixels, and up to 7 more that mean nothing. */
+/* Write the values of a slice's pixels. */
 typedef void read_planes_fn(const struct slice *slice, unsigned itemsize,
                             uint32_t *values);
 

@@ -10,7 +10,7 @@ import importlib
 import io
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import hdf5plugin
@@ -62,7 +62,7 @@ def pack_bszstd(pieces: Sequence[npt.NDArray[Any]]) -> list[bytes]:
 
 
 def _pack_through_hdf5(
-    pieces: Sequence[npt.NDArray[Any]], compression: str
+    pieces: Sequence[npt.NDArray[Any]], compression: Literal["lz4", "zstd"]
 ) -> list[bytes]:
     n = pieces[0].size
     block = BLOCK_BYTES // pieces[0].itemsize

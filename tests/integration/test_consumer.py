@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -387,6 +388,21 @@ def test_regions_are_stored_beside_the_sums(site: Site) -> None:
     (event, late) = [e for e in site.reader.events(info.key) if e.kind == "settings"]
     assert "no resolution rings" in event.fields["notes"]
     assert (late.fields["version"], late.fields["first"]) == ("1", "1")
+
+
+def test_the_newest_image_is_shown_now_and_then(site: Site) -> None:
+    site.start(reduce={"preview_s": 0.2})
+    site.send(header1(), image1(frame=0))
+    info = site.settled(lambda info: info.ledgers and info.ledgers["image"].stored == 1)
+    first = wait_until(lambda: site.reader.preview(info.key, "image"), what="preview")
+    assert b'"image_id": 0' in first
+    numbers = itertools.count(1)
+
+    def another() -> bool:
+        site.send(image1(frame=next(numbers)))
+        return site.reader.preview(info.key, "image") != first
+
+    wait_until(another, what="second preview")
 
 
 def test_shapes_that_change_all_the_time_are_refused(site: Site) -> None:

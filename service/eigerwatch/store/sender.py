@@ -236,19 +236,23 @@ class Sender:
 
     def _extras(self, batch: list[Command]) -> None:
         """Write what may be missed: previews and the mirror."""
-        previews, self.previews = self.previews, {}
         try:
-            for name, image in list(previews.items()):
-                self._client.set(name, image, px=self._ttl_ms)
+            self._write_previews()
             if self._mirror is not None:
                 self._mirror.add(self._client, batch)
         except redis.RedisError as exc:
             self._failed(exc)
 
+    def _write_previews(self) -> None:
+        previews, self.previews = self.previews, {}
+        for name, image in list(previews.items()):
+            self._client.set(name, image, px=self._ttl_ms)
+
     def maintain(self) -> bool:
         """Do what is due when nothing waits; False when Redis is away."""
         now = time.monotonic()
         due = now >= min(self._check_at, self._refresh_at) or self.refresh
+        due = due or self.previews
         if not (due or self._new_connection):
             return True
         try:
@@ -256,6 +260,7 @@ class Sender:
                 self._greet()
                 if self.backlog:
                     return True
+            self._write_previews()
             if now >= self._check_at:
                 self._check_at = now + CHECK_S
                 self._look_after_live_series()

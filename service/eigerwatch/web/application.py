@@ -12,7 +12,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from eigerwatch.config import WebSettings
 from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.web import api, downloads, schemas
+from eigerwatch.web import api, downloads, images, schemas
 from eigerwatch.web.live import LiveHub, software_version
 from eigerwatch.web.pages import STATIC, OwnFiles, Pages
 from eigerwatch.web.reading import StoreReader
@@ -76,6 +76,7 @@ def create_app(reader: StoreReader, settings: WebSettings) -> FastAPI:
     app.add_exception_handler(UnknownSeriesError, _not_found)
     app.add_exception_handler(StoreError, _store_away)
     app.include_router(api.create_router(watch, hub))
+    app.include_router(images.create_router(watch))
     app.include_router(downloads.create_router(watch))
     app.include_router(pages.router())
     app.mount("/static", OwnFiles(directory=STATIC), name="static")

@@ -31,6 +31,16 @@ class StoreReader(Protocol):
         """Return FRAME_RECORDs of [start, stop), clipped; not stored: all zero."""
         ...
 
+    def region_rows(
+        self, key: str, channel: str, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        """Return (n, regions) of REGION_ROW of [start, stop), clipped, as `rows`."""
+        ...
+
+    def preview(self, key: str, channel: str) -> bytes | None:
+        """Return the newest preview image (PNG), None where there is none."""
+        ...
+
     def rejected(self, key: str, channel: str) -> dict[int, str]:
         """Return the rejected frames and why."""
         ...

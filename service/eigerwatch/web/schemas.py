@@ -170,6 +170,38 @@ class Statistics(_Answer):
     """Of the detrended values."""
 
 
+class Region(_Answer):
+    """A part of the image; null where no frame was counted."""
+
+    name: str
+    shape: dict[str, Any]
+    """``kind`` and the numbers that go with it, in pixels, y before x."""
+    pixels: int
+    """Pixels of the image that belong to it."""
+    mean_total: float | None
+    """Mean of the sum of its kept pixels [counts per frame]."""
+    mean_kept: float | None
+    """Mean number of its kept pixels."""
+    mean_sentinel: float | None
+    """Mean number of its pixels without data."""
+
+
+class Regions(_Answer):
+    """The regions of a channel, over a range of frames."""
+
+    series: str
+    channel: str
+    start: int = Field(alias="from")
+    """First frame of the range."""
+    stop: int = Field(alias="to")
+    """First frame after the range."""
+    frames: int
+    """Frames that were used: stored, and counted with these settings."""
+    settings: int
+    """Settings version that the regions belong to."""
+    regions: list[Region]
+
+
 class Event(_Answer):
     """Something that happened in a series."""
 
