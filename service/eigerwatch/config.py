@@ -316,6 +316,9 @@ class Settings(BaseSettings):
     regions: RegionSettings = RegionSettings()
     series: SeriesSettings = SeriesSettings()
     reduce: ReduceSettings = ReduceSettings()
+    executor: str | None = Field(default=None, pattern=r"^[a-z]+://\S+$")
+    """Address of a Dask scheduler whose workers reduce the images, e.g.
+    ``tcp://10.0.0.5:8786``; unset: threads of this process do."""
     store: StoreSettings = StoreSettings()
     archive: ArchiveSettings = ArchiveSettings()
     web: WebSettings = WebSettings()

@@ -16,7 +16,7 @@ from eigerwatch.errors import LeaseError, StoreError, UnknownSeriesError
 from eigerwatch.model import SourceKind
 from eigerwatch.pipeline import Pipeline
 from eigerwatch.receive import Receiver
-from eigerwatch.reduce import Reducer, kernel_name, kernel_problem
+from eigerwatch.reduce import kernel_name, kernel_problem
 from eigerwatch.selection import Selector
 from eigerwatch.series.tracker import SeriesTracker
 from eigerwatch.simplon.decoder import Decoder
@@ -26,6 +26,7 @@ from eigerwatch.store.lease import Lease
 from eigerwatch.store.read import Reader
 from eigerwatch.store.write import Writer
 from eigerwatch.upkeep import Upkeep
+from eigerwatch.workers import Reducer
 
 log = structlog.get_logger()
 
@@ -103,7 +104,7 @@ class Consumer:
         self._replay_spool()
         reader = Reader(self._client, max_frames=settings.store.max_frames)
         self._take_up(trackers, reader)
-        self._reducer = Reducer(settings.reduce)
+        self._reducer = Reducer(settings.reduce, settings.executor)
         stack.callback(self._reducer.close)
         self._receiver = Receiver(
             endpoints,

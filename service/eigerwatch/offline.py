@@ -29,9 +29,10 @@ from eigerwatch.model import (
     SeriesStart,
     cap_of,
 )
-from eigerwatch.reduce import Reduced, Reducer
+from eigerwatch.reduce import Reduced
 from eigerwatch.replay.recording import Recording, open_master
 from eigerwatch.selection import PixelSelection, Selector
+from eigerwatch.workers import Reducer
 
 _BATCHES_PER_THREAD = 4
 
@@ -180,7 +181,9 @@ def sum_master(
         )
         task = _Task(path, recording, settings, frame_range, channel)
         if reducer is None:
-            reducer = stack.enter_context(closing(Reducer(settings.reduce)))
+            reducer = stack.enter_context(
+                closing(Reducer(settings.reduce, settings.executor))
+            )
         return task.run(reducer, progress)
 
 

@@ -9,9 +9,9 @@ from functools import partial
 import structlog
 
 from eigerwatch.preview import make_preview
-from eigerwatch.reduce import Reducer
 from eigerwatch.series.instructions import FrameReady
 from eigerwatch.store.write import Writer
+from eigerwatch.workers import Reducer
 
 log = structlog.get_logger()
 

@@ -26,7 +26,7 @@ from eigerwatch.model import (
 from eigerwatch.picturing import PreviewMaker
 from eigerwatch.receive import BURST, Receiver
 from eigerwatch.recent import RecentRecords
-from eigerwatch.reduce import Reduced, Reducer, decode_image, kernel_name
+from eigerwatch.reduce import Reduced, decode_image, kernel_name
 from eigerwatch.series.instructions import (
     Closed,
     FrameReady,
@@ -37,6 +37,7 @@ from eigerwatch.series.state import Series
 from eigerwatch.series.tracker import SeriesTracker
 from eigerwatch.simplon.decoder import Decoder
 from eigerwatch.store.write import Writer
+from eigerwatch.workers import Reducer
 
 log = structlog.get_logger()
 
@@ -337,6 +338,7 @@ class Pipeline:
         return {
             "sources": sources,
             "kernel": kernel_name(),
+            "workers": self._reducer.where,
             "threads": self._reducer.threads,
             "images_reduced": self.images_reduced,
             "reading_stopped": self.reading_stopped,

@@ -1,20 +1,16 @@
-"""Compressed images to frame records: the Python face of the kernel, and workers."""
+"""Compressed images to frame records: the Python face of the kernel."""
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import structlog
 
 from eigerwatch import bszstd, reference
-from eigerwatch.config import ReduceSettings
 from eigerwatch.errors import KernelError
 from eigerwatch.model import (
     FRAME_RECORD,
@@ -35,8 +31,6 @@ except ImportError as exc:
 else:
     _KERNEL_PROBLEM = ""
 
-log = structlog.get_logger()
-
 _backend: Any = reference if _kernel is None else _kernel
 
 _ENCODING_CODE = {
@@ -46,8 +40,6 @@ _ENCODING_CODE = {
     Encoding.BSLZ4: 3,
     Encoding.BSZSTD: 4,  # of which the planes are taken out before
 }
-
-_ATTEMPTS_PER_BATCH = 2
 
 _worker = threading.local()
 
@@ -249,115 +241,3 @@ def bin_image(
     except RuntimeError as exc:
         raise KernelError(str(exc)) from exc
     return sums, kept
-
-
-class Reducer:
-    """Hands batches of images to an executor.
-
-    A batch whose worker died is submitted again; one that fails twice is taken
-    apart, and the image that fails alone is rejected.
-    """
-
-    def __init__(
-        self, settings: ReduceSettings, executor: Executor | None = None
-    ) -> None:
-        self.threads = settings.threads or len(os.sched_getaffinity(0))
-        self._owned: ThreadPoolExecutor | None = None
-        if executor is None:
-            executor = self._owned = ThreadPoolExecutor(
-                self.threads,
-                thread_name_prefix="reduce",
-                initializer=_lower_priority,
-                initargs=(settings.nice,),
-            )
-        self._executor = executor
-
-    def submit(
-        self, images: Sequence[Image], pixel_filter: PixelFilter
-    ) -> Future[Reduced]:
-        """Start reducing a batch.
-
-        Parameters
-        ----------
-        images
-            Compressed images.
-        pixel_filter
-            For all of them.
-
-        Returns
-        -------
-        Future[Reduced]
-            Never fails for the data's sake: that is told per image.
-        """
-        result: Future[Reduced] = Future()
-        self._try(list(images), pixel_filter, result, _ATTEMPTS_PER_BATCH)
-        return result
-
-    def _try(
-        self,
-        images: list[Image],
-        pixel_filter: PixelFilter,
-        result: Future[Reduced],
-        attempts: int,
-    ) -> None:
-        def done(future: Future[Reduced]) -> None:
-            if future.cancelled():
-                result.cancel()
-                return
-            problem = future.exception()
-            if problem is None:
-                result.set_result(future.result())
-            elif attempts > 1:
-                self._try(images, pixel_filter, result, attempts - 1)
-            elif len(images) > 1:
-                self._take_apart(images, pixel_filter, result)
-            else:
-                detail = f"reducing failed {_ATTEMPTS_PER_BATCH} times: {problem!r}"
-                reduced = Reduced.empty(1, pixel_filter)
-                reduced.errors[0] = Rejection(RejectReason.WORKER, detail)
-                result.set_result(reduced)
-
-        try:
-            future = self._executor.submit(reduce_batch, images, pixel_filter)
-        except RuntimeError as exc:  # the pool is shut down
-            result.set_exception(exc)
-            return
-        future.add_done_callback(done)
-
-    def _take_apart(
-        self, images: list[Image], pixel_filter: PixelFilter, result: Future[Reduced]
-    ) -> None:
-        singles = [self.submit([image], pixel_filter) for image in images]
-        remaining = [len(singles)]
-        lock = threading.Lock()
-
-        def one_done(_future: Future[Reduced]) -> None:
-            with lock:
-                remaining[0] -= 1
-                if remaining[0]:
-                    return
-            reduced = Reduced.empty(len(images), pixel_filter)
-            for index, single in enumerate(singles):
-                part = single.result()
-                reduced.records[index] = part.records[0]
-                reduced.regions[index] = part.regions[0]
-                if part.errors:
-                    reduced.errors[index] = part.errors[0]
-            result.set_result(reduced)
-
-        for single in singles:
-            single.add_done_callback(one_done)
-
-    def run(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Let a worker call a function once."""
-        return self._executor.submit(function, *arguments)
-
-    def close(self) -> None:
-        """Stop the threads that we started; what has not begun is cancelled."""
-        if self._owned is not None:
-            self._owned.shutdown(wait=True, cancel_futures=True)
-
-
-def _lower_priority(nice: int) -> None:
-    if nice:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

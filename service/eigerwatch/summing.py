@@ -34,7 +34,7 @@ from eigerwatch.log import printable
 from eigerwatch.masks import n_masked
 from eigerwatch.offline import FrameRange, MasterSums, sum_master
 from eigerwatch.origin import is_origin_config, parse_origin_config
-from eigerwatch.reduce import Reducer
+from eigerwatch.workers import Reducer
 
 _MOST_REASONS = 5
 """Rejected frames named on the terminal; the CSV of the sums has every one."""
@@ -145,7 +145,7 @@ def sum_masters(task: SumTask, settings: Settings) -> bool:
     err = Console(stderr=True, soft_wrap=True, highlight=False)
     complete = True
     prepare(task.output)
-    reducer = Reducer(settings.reduce)
+    reducer = Reducer(settings.reduce, settings.executor)
     try:
         for master in task.masters:
             try:

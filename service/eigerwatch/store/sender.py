@@ -251,9 +251,8 @@ class Sender:
     def maintain(self) -> bool:
         """Do what is due when nothing waits; False when Redis is away."""
         now = time.monotonic()
-        due = now >= min(self._check_at, self._refresh_at) or self.refresh
-        due = due or self.previews
-        if not (due or self._new_connection):
+        due = now >= min(self._check_at, self._refresh_at)
+        if not (due or self.refresh or self.previews or self._new_connection):
             return True
         try:
             if self._new_connection or not self.connected:
