@@ -35,24 +35,16 @@ def frame(size: str, dtype: str, mean: float) -> tuple[np.ndarray[Any, Any], byt
 
 def with_kernel(payload: bytes, values: np.ndarray[Any, Any]) -> Callable[[], int]:
     counts = bytearray(32)
+    selection = _kernel.Selection(values.size, LOW, HIGH)
     scratch = bytearray(
-        _kernel.scratch_bytes(payload, BSLZ4, values.itemsize, values.size)
+        _kernel.scratch_bytes([payload], BSLZ4, values.itemsize, values.size)
     )
 
     def run() -> int:
-        _kernel.reduce(
-            payload,
-            BSLZ4,
-            values.itemsize,
-            values.size,
-            LOW,
-            HIGH,
-            None,
-            None,
-            counts,
-            None,
-            scratch,
+        faults = _kernel.reduce(
+            [payload], BSLZ4, values.itemsize, selection, counts, None, scratch
         )
+        assert not faults
         return int(np.frombuffer(counts, COUNTS)[0]["total"])
 
     return run

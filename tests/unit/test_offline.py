@@ -30,7 +30,7 @@ from eigerwatch.model import (
     sentinel_of,
 )
 from eigerwatch.offline import FrameRange, MasterSums, sum_master
-from eigerwatch.reduce import Reducer
+from eigerwatch.workers import Reducer
 
 
 @pytest.fixture

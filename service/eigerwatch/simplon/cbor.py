@@ -22,6 +22,11 @@ MAX_TEXT = 1_000_000
 SELF_DESCRIBED = 55799
 """Tag that marks the message as CBOR and means nothing else."""
 
+SHORT_TEXT = 64
+MAX_TEXTS = 1024
+"""Texts of at most `SHORT_TEXT` bytes that are remembered."""
+
+_TEXTS: dict[bytes, str] = {}
 _UINT16 = struct.Struct(">H").unpack_from
 _UINT32 = struct.Struct(">I").unpack_from
 _UINT64 = struct.Struct(">Q").unpack_from
@@ -102,6 +107,11 @@ class _Parser:
         pos = self.pos
         head = data[pos]
         pos += 1
+        if head < 0x18:
+            self.pos = pos
+            return head
+        if 0x60 <= head < 0x78:
+            return self._text(pos, pos + head - 0x60)
         if head >= 0xE0:
             return self._simple(head, pos)
         argument = head & 0x1F
@@ -124,13 +134,7 @@ class _Parser:
                 raise CborError(f"head byte 0x{head:02x} is reserved")
         major = head >> 5
         if major == 3:
-            stop = pos + argument
-            if stop > self.end:
-                raise CborError(f"a text string of {argument} bytes is cut off")
-            if argument > MAX_TEXT:
-                raise CborError(f"a text string of {argument} bytes is too long")
-            self.pos = stop
-            return str(data[pos:stop], "utf-8")
+            return self._text(pos, pos + argument)
         self.pos = pos
         if major == 0:
             return argument
@@ -150,6 +154,23 @@ class _Parser:
             return data[pos:stop]
         return -1 - argument
 
+    def _text(self, pos: int, stop: int) -> str:
+        if stop > self.end:
+            raise CborError(f"a text string of {stop - pos} bytes is cut off")
+        self.pos = stop
+        if stop - pos > SHORT_TEXT:
+            if stop - pos > MAX_TEXT:
+                raise CborError(f"a text string of {stop - pos} bytes is too long")
+            return str(self.data[pos:stop], "utf-8")
+        # Nearly all texts are keys and names that come again and again.
+        raw = self.data[pos:stop].tobytes()
+        text = _TEXTS.get(raw)
+        if text is None:
+            text = str(raw, "utf-8")
+            if len(_TEXTS) < MAX_TEXTS:
+                _TEXTS[raw] = text
+        return text
+
     def _enter(self, items: int, depth: int) -> None:
         if depth >= MAX_DEPTH:
             raise CborError(f"nested deeper than {MAX_DEPTH}")
@@ -163,14 +184,38 @@ class _Parser:
         if self.outermost is None:
             self.outermost = result
         depth += 1
+        data = self.data
+        pos = self.pos
         for _ in range(length):
-            key = self.item(depth)
-            if type(key) is not str and type(key) is not int:
-                raise CborError(f"a map key of type {type(key).__name__}")
+            # A short text and a small number are most of an image's message: here,
+            # they cost no call each.
+            head = data[pos]
+            key: Any
+            if 0x60 <= head < 0x78:
+                start = pos + 1
+                pos = start + head - 0x60
+                raw = data[start:pos].tobytes()
+                key = _TEXTS.get(raw)
+                if key is None:
+                    key = self._text(start, pos)
+            else:
+                self.pos = pos
+                key = self.item(depth)
+                pos = self.pos
+                if type(key) is not str and type(key) is not int:
+                    raise CborError(f"a map key of type {type(key).__name__}")
             if key in result:
                 self.ambiguous = True
                 raise CborError(f"key {key!r:.80} is given twice")
-            result[key] = self.item(depth)
+            head = data[pos]
+            if head < 0x18:
+                result[key] = head
+                pos += 1
+            else:
+                self.pos = pos
+                result[key] = self.item(depth)
+                pos = self.pos
+        self.pos = pos
         return result
 
     def _simple(self, head: int, pos: int) -> Any:
