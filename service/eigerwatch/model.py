@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag, StrEnum
 from typing import Any
 
@@ -158,40 +157,6 @@ class EventKind(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True)
-class FileChunk:
-    """Compressed bytes of one image, still on disk; picklable.
-
-    Read by the worker that reduces the image, so that reading runs in parallel.
-    """
-
-    path: str
-    offset: int
-    size: int
-
-    def read(self) -> bytes:
-        """Return the chunk's bytes.
-
-        Raises
-        ------
-        OSError
-            The file cannot be opened or read.
-        EOFError
-            The file ends inside the chunk.
-        """
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            data = os.pread(fd, self.size, self.offset)
-        finally:
-            os.close(fd)
-        if len(data) != self.size:
-            raise EOFError(
-                f"{self.path}: chunk of {self.size} bytes at {self.offset} is cut off "
-                f"after {len(data)}"
-            )
-        return data
-
-
 @dataclass(slots=True)
 class Image:
     """One channel's compressed image."""
@@ -202,12 +167,46 @@ class Image:
     """uint8, little-endian uint16 or uint32 [counts]."""
     shape: tuple[int, int]
     """(y, x) [pixels]."""
-    payload: Buffer | FileChunk
+    payload: Buffer
 
     @property
     def pixels(self) -> int:
         """Number of pixels."""
         return self.shape[0] * self.shape[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkRun:
+    """Images of one channel that lie in one file, packed alike; picklable.
+
+    Read by the worker that reduces them, so that reading runs in parallel.
+    """
+
+    path: str
+    encoding: Encoding
+    dtype: np.dtype[Any]
+    """uint8, little-endian uint16 or uint32 [counts]."""
+    shape: tuple[int, int]
+    """(y, x) [pixels]."""
+    offsets: np.ndarray[Any, np.dtype[np.uint64]]
+    """Where each image's bytes begin in the file [bytes]."""
+    sizes: np.ndarray[Any, np.dtype[np.uint64]]
+    """How many they are."""
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of an image."""
+        return self.shape[0] * self.shape[1]
+
+    def __getitem__(self, part: slice) -> ChunkRun:
+        return replace(self, offsets=self.offsets[part], sizes=self.sizes[part])
+
+
+Images = list[Image] | ChunkRun
+"""What is reduced together: images in memory, or recorded ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +268,6 @@ class Frame:
     real_ns: int | None = None
     """Exposure [ns]; None: not told."""
     series_unique_id: str | None = None
-    from_file: bool = False
     user_data: Any = None
 
 

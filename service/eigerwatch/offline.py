@@ -19,22 +19,28 @@ from eigerwatch.model import (
     MISSING_TOTAL,
     REASON_SHIFT,
     REGION_ROW,
-    BadFrame,
-    FileChunk,
-    Frame,
+    ChunkRun,
     FrameFlag,
-    Image,
+    Images,
     PixelFilter,
     RejectReason,
     SeriesStart,
     cap_of,
 )
 from eigerwatch.reduce import Reduced
-from eigerwatch.replay.recording import Recording, open_master
+from eigerwatch.replay.recording import (
+    Hole,
+    Recording,
+    Run,
+    Unusable,
+    open_master,
+)
 from eigerwatch.selection import PixelSelection, Selector
 from eigerwatch.workers import Reducer
 
-_BATCHES_PER_THREAD = 4
+_RUNS_PER_THREAD = 4
+_FEWEST_RUNS = 16
+"""Runs that a thread gets at least, so that all threads end at about the same time."""
 
 Progress = Callable[[int, int], None]
 """Called with the frames done and the frames there are."""
@@ -187,16 +193,6 @@ def sum_master(
         return task.run(reducer, progress)
 
 
-@dataclass(slots=True)
-class _Batch:
-    """Images that go to a worker together, and their places in the result."""
-
-    places: list[int] = field(default_factory=list)
-    images: list[Image] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    bytes: int = 0
-
-
 class _Task:
     """One run over one recording."""
 
@@ -248,19 +244,21 @@ class _Task:
         """Keep the workers busy, with a bounded amount of data on the way."""
         sums = self.sums
         total = len(sums.records)
-        pending: deque[tuple[_Batch, Future[Reduced]]] = deque()
-        pending_bytes = 0
-        most_batches = _BATCHES_PER_THREAD * reducer.threads
+        most_images = max(1, total // (_FEWEST_RUNS * reducer.threads))
+        most_runs = _RUNS_PER_THREAD * reducer.threads
         most_bytes = self._settings.max_pending_mb * 1_000_000
-        for batch in self._batches():
+        pending: deque[tuple[Run, Future[Reduced]]] = deque()
+        pending_bytes = 0
+        for run in self._runs(most_images):
+            nbytes = _in_memory(run.images)
             while pending and (
-                len(pending) >= most_batches or pending_bytes + batch.bytes > most_bytes
+                len(pending) >= most_runs or pending_bytes + nbytes > most_bytes
             ):
                 pending_bytes -= self._finish(*pending.popleft())
                 if progress is not None:
                     progress(self._done, total)
-            pending.append((batch, reducer.submit(batch.images, self._filter)))
-            pending_bytes += batch.bytes
+            pending.append((run, reducer.submit(run.images, self._filter)))
+            pending_bytes += nbytes
         while pending:
             self._finish(*pending.popleft())
             if progress is not None:
@@ -272,43 +270,36 @@ class _Task:
         sums.problems = list(self._recording.problems)
         return sums
 
-    def _batches(self) -> Iterator[_Batch]:
+    def _runs(self, most_images: int) -> Iterator[Run]:
+        """Yield what is to be reduced; take note of all else."""
         sums = self.sums
         base = sums.first_frame - 1
-        most = self._settings.batch_frames
-        batch = _Batch()
-        for item in self._recording.frames(base, sums.last_frame, sums.channel):
-            if isinstance(item, Frame):
-                image = item.images[0]
-                batch.places.append(item.image_id - base)
-                batch.images.append(image)
-                batch.starts.append(item.start_ns or 0)
-                batch.bytes += _size(image)
-                if len(batch.images) == most:
-                    yield batch
-                    batch = _Batch()
-            elif isinstance(item, BadFrame):
+        found = self._recording.runs(sums.channel, base, sums.last_frame, most_images)
+        for item in found:
+            if isinstance(item, Run):
+                yield item
+            elif isinstance(item, Unusable):
                 self._reject(item.image_id - base, item.reason, item.detail)
                 self._done += 1
             else:
+                assert isinstance(item, Hole)
                 self._done += item.stop - item.first
-        if batch.images:
-            yield batch
 
-    def _finish(self, batch: _Batch, future: Future[Reduced]) -> int:
-        """Write a batch's results to their places; return its size."""
+    def _finish(self, run: Run, future: Future[Reduced]) -> int:
+        """Write a run's results to their places; return its size in memory."""
         reduced = future.result()
+        places = run.image_ids - (self.sums.first_frame - 1)
         records = reduced.records
         records["flags"] = self._stored
-        records["start_ns"] = batch.starts
+        records["start_ns"] = self._recording.starts_ns(run.image_ids)
         records["real_ns"] = self._recording.real_ns or 0
-        self.sums.records[batch.places] = records
+        self.sums.records[places] = records
         if reduced.regions.size:
-            self.sums.regions[batch.places] = reduced.regions
+            self.sums.regions[places] = reduced.regions
         for index, error in reduced.errors.items():
-            self._reject(batch.places[index], error.reason, error.detail)
-        self._done += len(batch.places)
-        return batch.bytes
+            self._reject(int(places[index]), error.reason, error.detail)
+        self._done += len(places)
+        return _in_memory(run.images)
 
     def _reject(self, place: int, reason: RejectReason, detail: str) -> None:
         sums = self.sums
@@ -316,7 +307,7 @@ class _Task:
         record = sums.records[place]
         flags = self._flags | FrameFlag.REJECTED
         record["flags"] = flags | reason << REASON_SHIFT
-        record["start_ns"] = self._recording.start_ns(image_id) or 0
+        record["start_ns"] = self._recording.starts_ns(np.array([image_id]))[0]
         sums.reasons[image_id + 1] = detail
 
 
@@ -345,6 +336,8 @@ def _selection(settings: Settings, start: SeriesStart, channel: str) -> PixelSel
     return selection
 
 
-def _size(image: Image) -> int:
-    payload = image.payload
-    return payload.size if isinstance(payload, FileChunk) else len(payload)
+def _in_memory(images: Images) -> int:
+    """Return how much memory images take that wait to be reduced [bytes]."""
+    if isinstance(images, ChunkRun):
+        return 0
+    return sum(len(image.payload) for image in images)

@@ -350,7 +350,7 @@ class Pipeline:
 
 def _nbytes(ready: FrameReady) -> int:
     """Return the compressed size of a frame's image [bytes]."""
-    return len(ready.image.payload)  # type: ignore[arg-type]  # it is in memory
+    return len(ready.image.payload)
 
 
 def same_counts(first: np.void, second: np.void) -> bool:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from eigerwatch import bszstd, reference
+from eigerwatch.chunks import ChunkFile
 from eigerwatch.errors import KernelError
 from eigerwatch.model import (
     FRAME_RECORD,
     REGION_ROW,
     Buffer,
+    ChunkRun,
     Encoding,
-    FileChunk,
     Image,
+    Images,
     PixelFilter,
     RejectReason,
 )
@@ -80,6 +81,10 @@ class Reduced:
         records["settings"] = pixel_filter.settings
         return cls(records, np.zeros((n, pixel_filter.regions), REGION_ROW), {})
 
+    def reject(self, index: int, reason: RejectReason, detail: object) -> None:
+        """Note that an image could not be reduced, and why."""
+        self.errors[index] = Rejection(reason, str(detail))
+
     def only(self, *indices: int) -> Reduced:
         """Return some of the images, without errors."""
         chosen = list(indices)
@@ -99,27 +104,40 @@ def _selection(pixel_filter: PixelFilter, pixels: int) -> Any:
     )
 
 
-def _scratch(size: int) -> bytearray | None:
-    """Return this thread's scratch buffer, grown to at least `size` bytes."""
-    if size == 0:
-        return None
-    buffer: bytearray | None = getattr(_worker, "scratch", None)
-    if buffer is None or len(buffer) < size:
-        buffer = _worker.scratch = bytearray(size)
-    return buffer
+class _Packing(NamedTuple):
+    """How images are packed; those of a kind go to the kernel together."""
+
+    encoding: Encoding
+    itemsize: int
+    pixels: int
+
+    @property
+    def code(self) -> int:
+        """The kernel's number for the encoding."""
+        return _ENCODING_CODE[self.encoding]
+
+    def unpacked(self, payload: Buffer) -> Buffer:
+        """Return a payload as the kernel takes it."""
+        if self.encoding is Encoding.BSZSTD:
+            return bszstd.planes_of(payload, self.itemsize, self.pixels)
+        return payload
+
+    def scratch(self, *payloads: Buffer) -> bytearray | None:
+        """Return this thread's scratch buffer, large enough for any of `payloads`."""
+        size = _backend.scratch_bytes(payloads, self.code, self.itemsize, self.pixels)
+        if size == 0:
+            return None
+        buffer: bytearray | None = getattr(_worker, "scratch", None)
+        if buffer is None or len(buffer) < size:
+            buffer = _worker.scratch = bytearray(size)
+        return buffer
 
 
-def _prepared(image: Image) -> tuple[int, Buffer]:
-    """Return the kernel's code for an encoding, and the bytes it is in."""
-    payload = image.payload
-    if isinstance(payload, FileChunk):
-        payload = payload.read()
-    if image.encoding is Encoding.BSZSTD:
-        payload = bszstd.planes_of(payload, image.dtype.itemsize, image.pixels)
-    return _ENCODING_CODE[image.encoding], payload
+def _packing_of(images: Image | ChunkRun) -> _Packing:
+    return _Packing(images.encoding, images.dtype.itemsize, images.pixels)
 
 
-def reduce_batch(images: Sequence[Image], pixel_filter: PixelFilter) -> Reduced:
+def reduce_batch(images: Images, pixel_filter: PixelFilter) -> Reduced:
     """Decompress images and count their pixels with low <= value <= high.
 
     A bad image costs only itself.
@@ -132,51 +150,77 @@ def reduce_batch(images: Sequence[Image], pixel_filter: PixelFilter) -> Reduced:
         Limits, mask and regions, for all of them.
     """
     reduced = Reduced.empty(len(images), pixel_filter)
-    groups: dict[tuple[int, int, int], tuple[list[int], list[Buffer]]] = {}
-    for index, image in enumerate(images):
-        try:
-            code, payload = _prepared(image)
-        except KernelError as exc:
-            reduced.errors[index] = Rejection(RejectReason.PAYLOAD, str(exc))
-        except (OSError, EOFError) as exc:
-            reduced.errors[index] = Rejection(RejectReason.READ, str(exc))
-        else:
-            alike = (code, image.dtype.itemsize, image.pixels)
-            indices, payloads = groups.setdefault(alike, ([], []))
-            indices.append(index)
-            payloads.append(payload)
-    for alike, (indices, payloads) in groups.items():
-        if len(indices) == len(images):
-            faults = _reduce(alike, payloads, pixel_filter, reduced)
-        else:
-            part = Reduced.empty(len(indices), pixel_filter)
-            faults = _reduce(alike, payloads, pixel_filter, part)
-            reduced.records[indices] = part.records
-            reduced.regions[indices] = part.regions
-        for place, detail in faults:
-            reduced.errors[indices[place]] = Rejection(RejectReason.PAYLOAD, detail)
+    if isinstance(images, ChunkRun):
+        _reduce_recorded(images, pixel_filter, reduced)
+    else:
+        _reduce_in_memory(images, pixel_filter, reduced)
     return reduced
 
 
-def _reduce(
-    alike: tuple[int, int, int],
-    payloads: list[Buffer],
-    pixel_filter: PixelFilter,
-    into: Reduced,
-) -> list[tuple[int, str]]:
-    """Let the kernel reduce images that are packed alike; return what was refused."""
-    code, itemsize, pixels = alike
-    scratch = _scratch(_backend.scratch_bytes(payloads, code, itemsize, pixels))
-    faults: list[tuple[int, str]] = _backend.reduce(
-        payloads,
-        code,
-        itemsize,
-        _selection(pixel_filter, pixels),
-        into.records.view(np.uint8),
-        into.regions.view(np.uint8) if pixel_filter.regions else None,
-        scratch,
-    )
-    return faults
+def _reduce_recorded(run: ChunkRun, pixel_filter: PixelFilter, into: Reduced) -> None:
+    """Read and reduce images one by one, into a buffer that is used again."""
+    packing = _packing_of(run)
+    selection = _selection(pixel_filter, packing.pixels)
+    records = into.records.view(np.uint8).reshape(len(run), -1)
+    regions = into.regions.view(np.uint8)
+    try:
+        with ChunkFile(run) as file:
+            for index in range(len(run)):
+                try:
+                    payload = packing.unpacked(file.read(index))
+                except KernelError as exc:
+                    into.reject(index, RejectReason.PAYLOAD, exc)
+                except (OSError, EOFError) as exc:
+                    into.reject(index, RejectReason.READ, exc)
+                else:
+                    faults = _backend.reduce(
+                        (payload,),
+                        packing.code,
+                        packing.itemsize,
+                        selection,
+                        records[index],
+                        regions[index] if pixel_filter.regions else None,
+                        packing.scratch(payload),
+                    )
+                    for _, detail in faults:
+                        into.reject(index, RejectReason.PAYLOAD, detail)
+    except OSError as exc:  # it cannot even be opened
+        for index in range(len(run)):
+            into.reject(index, RejectReason.READ, exc)
+
+
+def _reduce_in_memory(
+    images: list[Image], pixel_filter: PixelFilter, into: Reduced
+) -> None:
+    """Reduce images together that are packed alike: nearly always all of them."""
+    groups: dict[_Packing, tuple[list[int], list[Buffer]]] = {}
+    for index, image in enumerate(images):
+        packing = _packing_of(image)
+        try:
+            payload = packing.unpacked(image.payload)
+        except KernelError as exc:
+            into.reject(index, RejectReason.PAYLOAD, exc)
+        else:
+            indices, payloads = groups.setdefault(packing, ([], []))
+            indices.append(index)
+            payloads.append(payload)
+    for packing, (indices, payloads) in groups.items():
+        part = into
+        if len(indices) < len(images):
+            part = Reduced.empty(len(indices), pixel_filter)
+        faults = _backend.reduce(
+            payloads,
+            packing.code,
+            packing.itemsize,
+            _selection(pixel_filter, packing.pixels),
+            part.records.view(np.uint8),
+            part.regions.view(np.uint8) if pixel_filter.regions else None,
+            packing.scratch(*payloads),
+        )
+        if part is not into:
+            into.records[indices], into.regions[indices] = part.records, part.regions
+        for place, detail in faults:
+            into.reject(indices[place], RejectReason.PAYLOAD, detail)
 
 
 def decode_image(image: Image) -> np.ndarray[Any, np.dtype[Any]]:
@@ -186,16 +230,19 @@ def decode_image(image: Image) -> np.ndarray[Any, np.dtype[Any]]:
     ------
     KernelError
         The payload is corrupt or does not fill the image.
-    OSError, EOFError
-        The recorded chunk cannot be read.
     """
-    code, payload = _prepared(image)
-    itemsize = image.dtype.itemsize
+    packing = _packing_of(image)
+    payload = packing.unpacked(image.payload)
     out = np.empty(image.shape, image.dtype)
-    scratch = _scratch(_backend.scratch_bytes([payload], code, itemsize, image.pixels))
+    scratch = packing.scratch(payload)
     try:
         _backend.decode(
-            payload, code, itemsize, image.pixels, out.view(np.uint8), scratch
+            payload,
+            packing.code,
+            packing.itemsize,
+            packing.pixels,
+            out.view(np.uint8),
+            scratch,
         )
     except RuntimeError as exc:
         raise KernelError(str(exc)) from exc
@@ -218,20 +265,19 @@ def bin_image(
     ------
     KernelError
         The payload is corrupt or does not fill the image.
-    OSError, EOFError
-        The recorded chunk cannot be read.
     """
-    code, payload = _prepared(image)
-    itemsize, (y, x) = image.dtype.itemsize, image.shape
+    packing = _packing_of(image)
+    payload = packing.unpacked(image.payload)
+    y, x = image.shape
     shape = (-(-y // factor), -(-x // factor))
     sums, kept = np.empty(shape, "<u8"), np.empty(shape, "<u4")
-    scratch = _scratch(_backend.scratch_bytes([payload], code, itemsize, image.pixels))
+    scratch = packing.scratch(payload)
     try:
         _backend.bin_pixels(
             payload,
-            code,
-            itemsize,
-            _selection(pixel_filter, image.pixels),
+            packing.code,
+            packing.itemsize,
+            _selection(pixel_filter, packing.pixels),
             x,
             factor,
             sums,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ import structlog
 
 from eigerwatch.config import ReduceSettings
 from eigerwatch.errors import ConfigError
-from eigerwatch.model import FileChunk, Image, PixelFilter, RejectReason
+from eigerwatch.model import ChunkRun, Image, Images, PixelFilter, RejectReason
 from eigerwatch.reduce import Reduced, Rejection, kernel_name, reduce_batch
 
 log = structlog.get_logger()
@@ -68,9 +68,7 @@ class Reducer:
         cluster = self._cluster
         return "threads" if cluster is None else cluster.address
 
-    def submit(
-        self, images: Sequence[Image], pixel_filter: PixelFilter
-    ) -> Future[Reduced]:
+    def submit(self, images: Images, pixel_filter: PixelFilter) -> Future[Reduced]:
         """Start reducing a batch.
 
         Parameters
@@ -86,7 +84,7 @@ class Reducer:
             Never fails for the data's sake: that is told per image.
         """
         result: Future[Reduced] = Future()
-        self._try(list(images), pixel_filter, result, _ATTEMPTS_PER_BATCH)
+        self._try(images, pixel_filter, result, _ATTEMPTS_PER_BATCH)
         return result
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -102,7 +100,7 @@ class Reducer:
 
     def _try(
         self,
-        images: list[Image],
+        images: Images,
         pixel_filter: PixelFilter,
         result: Future[Reduced],
         attempts: int,
@@ -150,7 +148,7 @@ class Reducer:
             )
 
     def _take_apart(
-        self, images: list[Image], pixel_filter: PixelFilter, result: Future[Reduced]
+        self, images: Images, pixel_filter: PixelFilter, result: Future[Reduced]
     ) -> None:
         """Reduce a batch image by image.
 
@@ -161,7 +159,8 @@ class Reducer:
         def take(index: int) -> None:
             single: Future[Reduced] = Future()
             single.add_done_callback(partial(done, index))
-            self._try([images[index]], pixel_filter, single, _ATTEMPTS_PER_BATCH)
+            part = images[index : index + 1]
+            self._try(part, pixel_filter, single, _ATTEMPTS_PER_BATCH)
 
         def done(index: int, single: Future[Reduced]) -> None:
             if single.cancelled():
@@ -224,7 +223,7 @@ class Cluster:
         self.threads = max(1, sum(self._client.nthreads().values()))
         """Threads of all workers."""
 
-    def submit(self, images: list[Image], pixel_filter: PixelFilter) -> Future[Reduced]:
+    def submit(self, images: Images, pixel_filter: PixelFilter) -> Future[Reduced]:
         """Let a worker reduce a batch; cancelled when the scheduler is gone."""
         # Not through `Client.get_executor`: of its futures, some never end when the
         # scheduler does.
@@ -242,8 +241,9 @@ class Cluster:
                 if not result.done():
                     result.set_exception(RuntimeError("the result was lost"))
 
-        portable = [_portable(image) for image in images]
-        remote = self._client.submit(reduce_batch, portable, pixel_filter, pure=False)
+        if not isinstance(images, ChunkRun):
+            images = [_portable(image) for image in images]
+        remote = self._client.submit(reduce_batch, images, pixel_filter, pure=False)
         remote.add_done_callback(done)
         return result
 
@@ -274,7 +274,7 @@ def _within(seconds: float, function: Callable[[], Any]) -> Any:
 
 def _portable(image: Image) -> Image:
     """Return an image that can be pickled: views of ZeroMQ's memory cannot."""
-    if isinstance(image.payload, bytes | FileChunk):
+    if isinstance(image.payload, bytes):
         return image
     return replace(image, payload=bytes(image.payload))
 

@@ -1,4 +1,6 @@
 /* The Python face: eigerwatch._kernel. */
+#include "batch.h"
+#include "faults.h"
 #include "selection.h"
 #include "variant.h"
 
@@ -16,68 +18,6 @@ struct state {
 static const struct state *state_of(PyObject *module)
 {
     return PyModule_GetState(module);
-}
-
-/* The sentence about a fault. */
-static PyObject *describe(enum reduce_status status, const struct reduce_fault *fault)
-{
-    const unsigned long long length = fault->length;
-    const unsigned long long expected = fault->expected;
-
-    switch (status) {
-    case REDUCE_OK:
-        break;
-    case REDUCE_PAYLOAD_SIZE:
-        return PyUnicode_FromFormat("payload has %llu bytes, the image %llu", length,
-                                    expected);
-    case REDUCE_SHORT_HEADER:
-        return PyUnicode_FromFormat(
-            "payload of %llu bytes is shorter than its header of %llu", length,
-            expected);
-    case REDUCE_DECLARED_SIZE:
-        return PyUnicode_FromFormat("header declares %llu bytes, the image has %llu",
-                                    length, expected);
-    case REDUCE_BLOCK_SIZE:
-        return PyUnicode_FromFormat(
-            "header declares an illegal block size of %llu bytes", length);
-    case REDUCE_TRUNCATED_FRAME:
-        return PyUnicode_FromFormat(
-            "payload ends before the length of block %zu of %zu", fault->block,
-            fault->blocks);
-    case REDUCE_TRUNCATED_BLOCK:
-        return PyUnicode_FromFormat(
-            "block %zu of %zu has a length of %llu bytes, the payload has %llu left",
-            fault->block, fault->blocks, length, expected);
-    case REDUCE_CORRUPT_BLOCK:
-        return PyUnicode_FromFormat(
-            "block %zu of %zu, length %llu, does not decode to its %llu bytes",
-            fault->block, fault->blocks, length, expected);
-    case REDUCE_TRUNCATED_TAIL:
-        return PyUnicode_FromFormat(
-            "payload ends inside the raw tail after block %zu: %llu of %llu bytes",
-            fault->blocks, length, expected);
-    case REDUCE_TRAILING_BYTES:
-        return PyUnicode_FromFormat("%llu trailing bytes after block %zu, the last",
-                                    length, fault->blocks);
-    case REDUCE_SMALL_SCRATCH:
-        return PyUnicode_FromFormat("scratch has %llu bytes, this payload needs %llu",
-                                    length, expected);
-    }
-    return PyErr_Format(PyExc_SystemError, "unknown kernel status %d", (int)status);
-}
-
-/* A small scratch buffer is the caller's mistake, all else the data's. */
-static PyObject *raise_fault(enum reduce_status status,
-                             const struct reduce_fault *fault)
-{
-    PyObject *const text = describe(status, fault);
-
-    if (text)
-        PyErr_SetObject(status == REDUCE_SMALL_SCRATCH ? PyExc_ValueError
-                                                       : PyExc_RuntimeError,
-                        text);
-    Py_XDECREF(text);
-    return NULL;
 }
 
 static int check_image(int encoding, int itemsize, Py_ssize_t pixels,
@@ -127,108 +67,24 @@ static int check_size(const char *name, const Py_buffer *buffer, size_t expected
     return -1;
 }
 
-/* The payloads of a batch and what became of them. */
-struct batch {
-    Py_ssize_t n;
-    Py_ssize_t held; /* payloads whose buffers we hold */
-    struct item {
-        Py_buffer payload;
-        enum reduce_status status;
-        struct reduce_fault fault;
-    } *items;
-};
-
-static int get_payloads(PyObject *sequence, struct batch *batch)
-{
-    PyObject *const payloads =
-        PySequence_Fast(sequence, "payloads must be a sequence of buffers");
-    int result = -1;
-
-    if (!payloads)
-        return -1;
-    batch->n = PySequence_Fast_GET_SIZE(payloads);
-    batch->items = PyMem_Calloc((size_t)batch->n + 1, sizeof(batch->items[0]));
-    if (!batch->items)
-        PyErr_NoMemory();
-    else {
-        while (batch->held < batch->n &&
-               PyObject_GetBuffer(PySequence_Fast_GET_ITEM(payloads, batch->held),
-                                  &batch->items[batch->held].payload,
-                                  PyBUF_SIMPLE) == 0)
-            batch->held++;
-        result = batch->held == batch->n ? 0 : -1;
-    }
-    Py_DECREF(payloads);
-    return result;
-}
-
-static void release_payloads(struct batch *batch)
-{
-    while (batch->held > 0)
-        PyBuffer_Release(&batch->items[--batch->held].payload);
-    PyMem_Free(batch->items);
-}
-
-/* [(index, sentence), ...] of the payloads that could not be reduced. */
-static PyObject *list_faults(const struct batch *batch)
-{
-    PyObject *const faults = PyList_New(0);
-
-    for (Py_ssize_t i = 0; faults && i < batch->n; i++) {
-        const struct item *const item = &batch->items[i];
-        PyObject *text, *fault;
-        int appended;
-
-        if (item->status == REDUCE_OK)
-            continue;
-        if (item->status == REDUCE_SMALL_SCRATCH) {
-            Py_DECREF(faults);
-            return raise_fault(item->status, &item->fault);
-        }
-        text = describe(item->status, &item->fault);
-        fault = text ? Py_BuildValue("nN", i, text) : NULL;
-        appended = fault ? PyList_Append(faults, fault) : -1;
-        Py_XDECREF(fault);
-        if (appended < 0) {
-            Py_DECREF(faults);
-            return NULL;
-        }
-    }
-    return faults;
-}
-
-static void reduce_items(const struct variant *variant, struct image image,
-                         const struct selection *selection, struct batch *batch,
-                         const Py_buffer *records, const Py_buffer *rows,
-                         const Py_buffer *scratch)
-{
-    const size_t stride = batch->n ? (size_t)(records->len / batch->n) : 0;
-
-    for (Py_ssize_t i = 0; i < batch->n; i++) {
-        struct item *const item = &batch->items[i];
-        struct counts counts;
-
-        set_payload(&image, &item->payload);
-        item->status = reduce_image(variant, &image, selection, &counts,
-                                    (struct region_row *)rows->buf +
-                                        (size_t)i * selection->n_regions,
-                                    scratch->buf, (size_t)scratch->len, &item->fault);
-        if (item->status == REDUCE_OK)
-            memcpy((char *)records->buf + (size_t)i * stride, &counts, sizeof(counts));
-    }
-}
-
-static int check_results(const struct batch *batch, const struct selection *selection,
-                         const Py_buffer *records, const Py_buffer *rows)
+/* Find out where the results of a batch go. */
+static int set_results(const struct batch *batch, const struct selection *selection,
+                       const Py_buffer *records, const Py_buffer *rows,
+                       struct results *results)
 {
     const size_t n = (size_t)batch->n;
+    const size_t bytes = (size_t)records->len;
 
-    if (n > 0 && ((size_t)records->len % n != 0 ||
-                  (size_t)records->len / n < sizeof(struct counts))) {
+    *results = (struct results){
+        .records = records->buf,
+        .stride = n > 0 ? bytes / n : 0,
+        .rows = rows->buf,
+    };
+    if (n > 0 && (bytes % n != 0 || results->stride < sizeof(struct counts))) {
         PyErr_Format(PyExc_ValueError,
                      "records must have the same size for each of %zu payloads, at "
-                     "least %zu bytes, not %zd in all",
-                     n, sizeof(struct counts), records->len);
+                     "least %zu bytes, not %zu in all",
+                     n, sizeof(struct counts), bytes);
         return -1;
     }
     return check_size("region_rows", rows,
@@ -244,28 +100,29 @@ static PyObject *kernel_reduce(PyObject *module, PyObject *args)
 {
     const struct state *const state = state_of(module);
     PyObject *payloads, *rows_object, *scratch_object, *result = NULL;
-    const SelectionObject *selection;
+    const SelectionObject *object;
     int encoding, itemsize;
     Py_buffer records = {0}, rows = {0}, scratch = {0};
     struct batch batch = {0};
+    struct results results;
     struct image image;
 
     if (!PyArg_ParseTuple(args, "OiiO!w*OO:reduce", &payloads, &encoding, &itemsize,
-                          state->selection, &selection, &records, &rows_object,
+                          state->selection, &object, &records, &rows_object,
                           &scratch_object))
         return NULL;
     if (get_writable(rows_object, &rows) == 0 &&
         get_writable(scratch_object, &scratch) == 0 &&
-        check_image(encoding, itemsize, (Py_ssize_t)selection->pixels, &image) == 0 &&
-        get_payloads(payloads, &batch) == 0 &&
-        check_results(&batch, &selection->selection, &records, &rows) == 0) {
+        check_image(encoding, itemsize, (Py_ssize_t)object->pixels, &image) == 0 &&
+        batch_get(payloads, &batch) == 0 &&
+        set_results(&batch, &object->selection, &records, &rows, &results) == 0) {
         Py_BEGIN_ALLOW_THREADS
-        reduce_items(state->variant, image, &selection->selection, &batch, &records,
-                     &rows, &scratch);
+        batch_reduce(&batch, state->variant, &image, &object->selection, &results,
+                     scratch.buf, (size_t)scratch.len);
         Py_END_ALLOW_THREADS
-        result = list_faults(&batch);
+        result = batch_faults(&batch);
     }
-    release_payloads(&batch);
+    batch_release(&batch);
     PyBuffer_Release(&scratch);
     PyBuffer_Release(&rows);
     PyBuffer_Release(&records);
@@ -395,19 +252,9 @@ static PyObject *kernel_scratch_bytes(PyObject *Py_UNUSED(module), PyObject *arg
                           &pixels))
         return NULL;
     if (check_image(encoding, itemsize, pixels, &image) == 0 &&
-        get_payloads(payloads, &batch) == 0) {
-        size_t most = 0;
-
-        for (Py_ssize_t i = 0; i < batch.n; i++) {
-            size_t size;
-
-            set_payload(&image, &batch.items[i].payload);
-            size = reduce_scratch_size(&image);
-            most = size > most ? size : most;
-        }
-        result = PyLong_FromSize_t(most);
-    }
-    release_payloads(&batch);
+        batch_get(payloads, &batch) == 0)
+        result = PyLong_FromSize_t(batch_scratch_size(&batch, &image));
+    batch_release(&batch);
     return result;
 }
 

@@ -93,7 +93,7 @@ def test_a_worker_that_dies_costs_nothing(
 
 def test_an_image_that_kills_workers_is_rejected(remote: Reducer) -> None:
     batch = images()
-    batch[4].payload = poison.Kills("/x", 0, 9)
+    batch[4] = poison.Kills("image", Encoding.NONE, np.dtype("<u2"), SHAPE, b"")
     reduced = remote.submit(batch, FILTER).result(50)
     assert_reduced(reduced, but=4)
     (rejection,) = reduced.errors.values()

@@ -23,16 +23,18 @@ from masters import (
     write_master,
     write_series,
 )
+from recorded import Recorded, recorded
 
 from eigerwatch.errors import ReplayError
-from eigerwatch.model import BadFrame, Frame, RejectReason
-from eigerwatch.replay.recording import Hole, Recording, open_master
+from eigerwatch.model import RejectReason
+from eigerwatch.replay.recording import Hole, Recording, Unusable, open_master
 
 
 def outline(recording: Recording) -> list[Any]:
     """Return ids of frames and bad frames, and the holes as they are."""
     return [
-        item if isinstance(item, Hole) else item.image_id for item in recording.frames()
+        item if isinstance(item, Hole) else item.image_id
+        for item in recorded(recording)
     ]
 
 
@@ -134,9 +136,9 @@ def test_partly_written_image_is_rejected(tmp_path: Path) -> None:
         dataset[0] = 1
         dataset[1, :20] = 1
     with open_master(master) as recording:
-        good, bad = recording.frames()
-        assert isinstance(good, Frame)
-        assert isinstance(bad, BadFrame)
+        good, bad = recorded(recording)
+        assert isinstance(good, Recorded)
+        assert isinstance(bad, Unusable)
         assert (bad.image_id, bad.reason) == (1, RejectReason.READ)
         assert "only partly written" in bad.detail
 
@@ -157,9 +159,9 @@ def test_impossible_chunk_size(tmp_path: Path) -> None:
     with h5py.File(master, "a") as file:
         file["entry/data/data"].id.write_direct_chunk((1, 0, 0), bytes(50_000))
     with open_master(master) as recording:
-        good, bad = recording.frames()
-        assert isinstance(good, Frame)
-        assert isinstance(bad, BadFrame)
+        good, bad = recorded(recording)
+        assert isinstance(good, Recorded)
+        assert isinstance(bad, Unusable)
         assert bad.reason is RejectReason.READ
 
 
@@ -169,10 +171,10 @@ def test_damaged_chunk_in_the_filter_pipeline(tmp_path: Path) -> None:
     with h5py.File(master, "a") as file:
         file["entry/data/data"].id.write_direct_chunk((1, 0, 0), b"no deflate stream")
     with open_master(master) as recording:
-        first, bad, last = recording.frames()
-        assert isinstance(first, Frame)
-        assert isinstance(last, Frame)
-        assert isinstance(bad, BadFrame)
+        first, bad, last = recorded(recording)
+        assert isinstance(first, Recorded)
+        assert isinstance(last, Recorded)
+        assert isinstance(bad, Unusable)
         assert "x_master.h5:/entry/data/data, image 1" in bad.detail
 
 
@@ -191,14 +193,14 @@ def test_a_crash_of_the_library_costs_one_image(tmp_path: Path) -> None:
     options = {"chunks": (1, *SHAPE), "compression": "gzip"}
     master = write_inside(tmp_path, images(4), **options)
     with open_master(master) as recording:
-        frames = recording.frames()
-        assert isinstance(next(frames), Frame)
+        frames = recorded(recording)
+        assert isinstance(next(frames), Recorded)
         assert recording.reader_pid is not None
         os.kill(recording.reader_pid, signal.SIGSEGV)
         bad = next(frames)
-        assert isinstance(bad, BadFrame)
+        assert isinstance(bad, Unusable)
         assert "signal 11" in bad.detail
-        assert [type(frame) for frame in frames] == [Frame, Frame]
+        assert [type(frame) for frame in frames] == [Recorded, Recorded]
 
 
 def test_garbage_in_the_structure_never_reaches_us(tmp_path: Path) -> None:
@@ -452,8 +454,8 @@ def test_contiguous_data_beyond_the_end_of_the_file(tmp_path: Path) -> None:
         offset = dataset.id.get_offset()
     with open_master(master) as recording:
         assert outline(recording) == list(range(5))
-        place = next(iter(recording.frames())).images[0].payload  # type: ignore[union-attr]
-        assert place.offset == offset  # type: ignore[union-attr]
+        (run,) = recording.runs(recording.channels[0])
+        assert run.images.offsets[0] == offset  # type: ignore[union-attr]
 
 
 # Row 66: what is no recording, or another kind.
@@ -526,9 +528,9 @@ def test_other_geometry_in_a_later_file(tmp_path: Path) -> None:
     master = write_series(tmp_path, images(10))
     write_data(tmp_path / "x_data_000002.h5", images(5, "uint32"), low=6)
     with open_master(master) as recording:
-        found = list(recording.frames())
-        assert [type(item) for item in found] == [Frame] * 5 + [BadFrame] * 5
-        assert isinstance(found[7], BadFrame)
+        found = list(recorded(recording))
+        assert [type(item) for item in found] == [Recorded] * 5 + [Unusable] * 5
+        assert isinstance(found[7], Unusable)
         assert found[7].reason is RejectReason.CONTRADICTION
         assert "x_data_000002.h5" in recording.problems[0]
 
@@ -560,7 +562,7 @@ def test_unknown_filter(tmp_path: Path) -> None:
 def test_file_replaced_while_it_is_read(tmp_path: Path) -> None:
     master = write_series(tmp_path, images(10))
     with open_master(master) as recording:
-        frames = recording.frames()
+        frames = recorded(recording)
         next(frames)
         write_data(tmp_path / "x_data_000002.h5", images(5, seed=9), low=6)
         assert len(list(frames)) == 9
@@ -572,14 +574,14 @@ def test_reader_that_hangs_is_given_up(tmp_path: Path) -> None:
     options = {"chunks": (1, *SHAPE), "compression": "gzip"}
     master = write_inside(tmp_path, images(3), **options)
     with open_master(master, silence_s=1.5) as recording:
-        frames = recording.frames()
+        frames = recorded(recording)
         next(frames)
         assert recording.reader_pid is not None
         os.kill(recording.reader_pid, signal.SIGSTOP)
         bad = next(frames)
-        assert isinstance(bad, BadFrame)
+        assert isinstance(bad, Unusable)
         assert "no answer within 1.5 s" in bad.detail
-        assert isinstance(next(frames), Frame)
+        assert isinstance(next(frames), Recorded)
 
 
 def test_closing_leaves_no_process(tmp_path: Path) -> None:

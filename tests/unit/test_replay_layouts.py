@@ -12,33 +12,11 @@ import hdf5plugin
 import numpy as np
 import pytest
 from masters import BSLZ4, SHAPE, images, write_data, write_inside, write_series
+from recorded import Recorded, pixels_of, recorded
 
-from eigerwatch import reference
-from eigerwatch.bszstd import planes_of
 from eigerwatch.errors import ReplayError
-from eigerwatch.model import Encoding, FileChunk, Frame, Image
+from eigerwatch.model import Encoding
 from eigerwatch.replay.recording import Hole, Recording, open_master
-
-_CODES = {Encoding.NONE: 0, Encoding.LZ4: 2, Encoding.BSLZ4: 3, Encoding.BSZSTD: 4}
-
-
-def decode(image: Image) -> np.ndarray[Any, Any]:
-    payload = image.payload
-    if isinstance(payload, FileChunk):
-        payload = payload.read()
-    if image.encoding is Encoding.BSZSTD:
-        payload = planes_of(payload, image.dtype.itemsize, image.pixels)
-    code = _CODES[image.encoding]
-    pixels = reference.pixels_of(payload, code, image.dtype.itemsize, image.pixels)
-    return np.asarray(pixels).reshape(image.shape)
-
-
-def pixels_of(recording: Recording, channel: str | None = None) -> dict[int, Any]:
-    found = {}
-    for frame in recording.frames(channel=channel):
-        assert isinstance(frame, Frame), frame
-        found[frame.image_id] = decode(frame.images[0])
-    return found
 
 
 def assert_equal(recording: Recording, values: np.ndarray[Any, Any]) -> None:
@@ -58,10 +36,10 @@ def test_external_links(
     master = write_series(tmp_path, values, slash=slash, attributes=attributes)
     with open_master(master) as recording:
         assert_equal(recording, values)
-        first = next(iter(recording.frames()))
-        assert isinstance(first, Frame)
-        assert first.images[0].encoding is Encoding.BSLZ4
-        assert isinstance(first.images[0].payload, FileChunk)
+        first = next(recorded(recording))
+        assert isinstance(first, Recorded)
+        assert first.image.encoding is Encoding.BSLZ4
+        assert first.in_file
 
 
 def test_many_small_files(tmp_path: Path) -> None:
@@ -98,10 +76,10 @@ def test_straight_from_the_file(
     write_data(path, values, userblock=userblock, **options)
     with open_master(path) as recording:
         assert_equal(recording, values)
-        for frame in recording.frames():
-            assert isinstance(frame, Frame)
-            assert frame.images[0].encoding is encoding
-            assert isinstance(frame.images[0].payload, FileChunk)
+        for item in recorded(recording):
+            assert isinstance(item, Recorded)
+            assert item.image.encoding is encoding
+            assert item.in_file
 
 
 @pytest.mark.parametrize(
@@ -158,18 +136,9 @@ def test_four_dimensions(tmp_path: Path, options: dict[str, Any]) -> None:
     values = np.stack([images(5, seed=1), images(5, seed=2)], axis=1)
     with open_master(write_inside(tmp_path, values, **options)) as recording:
         assert recording.channels == ("threshold_1", "threshold_2")
-        frames = list(recording.frames())
-        assert len(frames) == 5
-        for index, frame in enumerate(frames):
-            assert isinstance(frame, Frame)
-            assert [image.channel for image in frame.images] == [
-                "threshold_1",
-                "threshold_2",
-            ]
-            for channel, image in enumerate(frame.images):
-                np.testing.assert_array_equal(decode(image), values[index, channel])
-        second = pixels_of(recording, "threshold_2")
-        np.testing.assert_array_equal(np.stack(list(second.values())), values[:, 1])
+        for number, name in enumerate(recording.channels):
+            found = np.stack(list(pixels_of(recording, name).values()))
+            np.testing.assert_array_equal(found, values[:, number])
 
 
 def test_skipped_filter(tmp_path: Path) -> None:
@@ -180,7 +149,7 @@ def test_skipped_filter(tmp_path: Path) -> None:
         dataset.id.write_direct_chunk((1, 0, 0), values[1].tobytes(), filter_mask=1)
     with open_master(master) as recording:
         assert_equal(recording, values)
-        encodings = [f.images[0].encoding for f in recording.frames()]  # type: ignore[union-attr]
+        encodings = [item.image.encoding for item in recorded(recording)]  # type: ignore[union-attr]
         assert encodings == [Encoding.BSLZ4, Encoding.NONE]
 
 
@@ -225,7 +194,7 @@ def test_virtual_dataset_with_a_missing_source(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x_master.h5", "w") as file:
         file.create_virtual_dataset("entry/data/data", layout)
     with open_master(tmp_path / "x_master.h5") as recording:
-        assert list(recording.frames())[4:] == [Hole(4, 8)]
+        assert list(recorded(recording))[4:] == [Hole(4, 8)]
         assert "'b.h5' is missing" in recording.problems[0]
 
 
@@ -275,10 +244,9 @@ def test_facts_of_the_header(tmp_path: Path) -> None:
         assert (start.detector, start.serial) == ("Dectris Eiger 4M", "E-08-0115")
         assert start.header["nimages"] == 5
         assert "beam_center_x" not in start.header
-        frames = list(recording.frames())
-        assert [f.start_ns for f in frames] == [1_340_000 * i for i in range(7)]  # type: ignore[union-attr]
-        assert frames[0].real_ns == 1_330_000  # type: ignore[union-attr]
-        assert all(f.from_file for f in frames)  # type: ignore[union-attr]
+        starts = recording.starts_ns(np.arange(7))
+        assert starts.tolist() == [1_340_000 * i for i in range(7)]
+        assert recording.real_ns == 1_330_000
 
 
 def test_times_in_milliseconds(tmp_path: Path) -> None:
@@ -291,11 +259,11 @@ def test_times_in_milliseconds(tmp_path: Path) -> None:
 
 def test_times_are_unknown_without_frame_time(tmp_path: Path) -> None:
     with open_master(write_series(tmp_path, images(2))) as recording:
-        assert [f.start_ns for f in recording.frames()] == [None, None]  # type: ignore[union-attr]
+        assert recording.starts_ns(np.arange(2)).tolist() == [0, 0]
 
 
 def test_a_range_of_frames(tmp_path: Path) -> None:
     with open_master(write_series(tmp_path, images(12))) as recording:
-        ids = [f.image_id for f in recording.frames(4, 9)]  # type: ignore[union-attr]
+        ids = [item.image_id for item in recorded(recording, 4, 9)]  # type: ignore[union-attr]
         assert ids == [4, 5, 6, 7, 8]
-        assert list(recording.frames(12)) == []
+        assert list(recorded(recording, 12)) == []

@@ -58,9 +58,14 @@ def frame(image_id: int, series_id: int = 1, **more: Any) -> Frame:
 class Bench:
     """A tracker with a clock, whose reducer finishes every frame at once."""
 
-    def __init__(self, reducing: bool = True, **settings: Any) -> None:
+    def __init__(
+        self,
+        reducing: bool = True,
+        source: SourceKind = SourceKind.LIVE,
+        **settings: Any,
+    ) -> None:
         self.tracker = SeriesTracker(
-            SourceKind.LIVE,
+            source,
             SeriesSettings(settle_s=SETTLE_S, **settings),
             Selector(FilterSettings()),
             max_frames=2**20,
@@ -442,6 +447,15 @@ def test_impossible_times_are_computed_and_flagged() -> None:
     assert not first.flags & FrameFlag.TIME_IMPLAUSIBLE
     assert second.flags & FrameFlag.TIME_IMPLAUSIBLE
     assert second.start_ns == 10_000_000
+
+
+@pytest.mark.parametrize("source", SourceKind)
+def test_replayed_frames_are_flagged_as_recorded(source: SourceKind) -> None:
+    bench = Bench(source=source)
+    bench.feed(start(), frame(0))
+    (ready,) = bench.of(FrameReady)
+    recorded = ready.flags & FrameFlag.FROM_FILE
+    assert bool(recorded) == (source is SourceKind.REPLAY)
 
 
 def test_frames_without_times_get_computed_ones() -> None:

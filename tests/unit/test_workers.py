@@ -83,7 +83,7 @@ def test_images_packed_in_several_ways_may_share_a_batch(reducer: Reducer) -> No
 def test_a_poison_image_costs_only_itself(reducer: Reducer) -> None:
     """Row 37: a batch that fails twice is taken apart."""
     batch = images()
-    batch[2].payload = poison.Raises("/x", 0, 9)
+    batch[2] = poison.Raises("image", Encoding.NONE, np.dtype("<u2"), SHAPE, b"")
     reduced = reducer.submit(batch, FILTER).result(10)
     assert_reduced(reduced, but=2)
     (rejection,) = reduced.errors.values()

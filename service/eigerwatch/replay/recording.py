@@ -1,4 +1,4 @@
-"""A recorded series, frame by frame."""
+"""A recorded series, run by run of its images."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from eigerwatch.errors import ReplayError
 from eigerwatch.log import printable
 from eigerwatch.model import (
     DEFAULT_CHANNEL,
-    BadFrame,
+    ChunkRun,
     Encoding,
-    FileChunk,
-    Frame,
     Image,
+    Images,
     PixelMask,
     RejectReason,
     SeriesStart,
@@ -34,14 +33,32 @@ _ENCODINGS = {
     wire.MODE_BSLZ4: Encoding.BSLZ4,
     wire.MODE_BSZSTD: Encoding.BSZSTD,
 }
-Row = tuple[int, ...]
-"""One `wire.IMAGE_ROW`."""
+ImageIds = np.ndarray[Any, np.dtype[np.int64]]
+_Rows = np.ndarray[Any, np.dtype[Any]]
 
-_Positions = np.ndarray[Any, np.dtype[np.int64]]
-_STRIDE = 4096
+_STRIDE = 1 << 16
+_RUN_BYTES = 32_000_000
 _RESTARTS = 3
 _MAX_PROBLEM = 1000
 _LATEST_NS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """Images that are reduced together."""
+
+    image_ids: ImageIds
+    """(n,), ascending."""
+    images: Images
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An image that is there but cannot be used."""
+
+    image_id: int
+    reason: RejectReason
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +124,7 @@ class Recording:
         Exposure [ns], or None.
     problems
         What could not be read, one sentence each, naming file and dataset. Grows
-        while `frames` is consumed.
+        while `runs` is consumed.
     """
 
     def __init__(
@@ -128,7 +145,6 @@ class Recording:
         frame_time, count_time = self.start.frame_time_s, self.start.count_time_s
         self._frame_time_ns = None if frame_time is None else frame_time * 1e9
         self.real_ns = None if count_time is None else round(count_time * 1e9)
-        self._row_of = [self._positions(number) for number in range(len(self.channels))]
         self._block: tuple[int, int, bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -151,88 +167,121 @@ class Recording:
         """Process id of the reader process; None when it is gone."""
         return self._process.pid
 
-    def frames(
-        self, first: int = 0, stop: int | None = None, channel: str | None = None
-    ) -> Iterator[Frame | BadFrame | Hole]:
-        """Yield frames in order of image_id.
+    def runs(
+        self,
+        channel: str,
+        first: int = 0,
+        stop: int | None = None,
+        most_images: int = _STRIDE,
+    ) -> Iterator[Run | Unusable | Hole]:
+        """Yield the images of a channel in order of image_id.
 
         Parameters
         ----------
+        channel
+            One of `channels`.
         first, stop
             Range of image_id, `stop` excluded; None: to the end.
-        channel
-            Only this channel; None: all of them in one `Frame`.
+        most_images
+            In one run.
         """
+        positions = self._positions(self.channels.index(channel))
         stop = self.n_frames if stop is None else min(stop, self.n_frames)
-        numbers = (
-            range(len(self.channels))
-            if channel is None
-            else [self.channels.index(channel)]
-        )
-        names = [self.channels[number] for number in numbers]
         hole: int | None = None
         for block in range(max(0, first), stop, _STRIDE):
-            end = min(block + _STRIDE, stop)
-            tables = [self._rows_between(number, block, end) for number in numbers]
-            for image_id, rows in enumerate(zip(*tables, strict=True), block):
-                if not any(rows):
-                    hole = image_id if hole is None else hole
+            places = positions[block : min(block + _STRIDE, stop)]
+            rows = self._index.rows[np.maximum(places, 0)]
+            kinds = rows["segment"].astype(np.int64) * 256 + rows["mode"]
+            kinds[places < 0] = -1
+            for begin, end in _stretches(kinds):
+                if kinds[begin] < 0:
+                    hole = block + begin if hole is None else hole
                     continue
                 if hole is not None:
-                    yield Hole(hole, image_id)
+                    yield Hole(hole, block + begin)
                     hole = None
-                yield from self._frame(image_id, rows, names)
+                image_ids = np.arange(block + begin, block + end)
+                yield from self._usable(image_ids, rows[begin:end], most_images)
         if hole is not None:
             yield Hole(hole, stop)
         self._note_changes()
 
-    def _frame(
-        self, image_id: int, rows: tuple[Row | None, ...], names: Sequence[str]
-    ) -> list[Frame | BadFrame]:
-        """Return the frame, and what there is to say about unusable channels."""
-        images: list[Image] = []
-        found: list[Frame | BadFrame] = []
-        for row, name in zip(rows, names, strict=True):
-            if row is None:
-                continue
-            try:
-                images.append(self._image(row, name))
-            except _UnusableError as exc:
-                text = printable(str(exc), _MAX_PROBLEM)
-                found.append(BadFrame(0, image_id, exc.reason, text, (name,)))
-        if images:
-            start_ns = self.start_ns(image_id)
-            frame = Frame(
-                0, image_id, tuple(images), start_ns, self.real_ns, None, True
-            )
-            found.append(frame)
-        return found
-
-    def start_ns(self, image_id: int) -> int | None:
-        """Return image_id x frame_time [ns], None where that is unknown."""
-        if self._frame_time_ns is None:
-            return None
-        start = image_id * self._frame_time_ns
-        return round(start) if start < _LATEST_NS else None
-
-    def _image(self, row: Row, channel: str) -> Image:
-        _, offset, size, number, _, mode, _ = row
+    def _usable(
+        self, image_ids: ImageIds, rows: _Rows, most: int
+    ) -> Iterator[Run | Unusable]:
+        """Yield images that lie in one segment in the same way."""
+        number, mode = int(rows["segment"][0]), int(rows["mode"][0])
         segment = self._index.segments[number]
-        if segment.fault:
-            raise _UnusableError(RejectReason.CONTRADICTION, segment.fault)
-        payload: FileChunk | memoryview
         encoding = _ENCODINGS.get(mode)
-        if encoding is not None:
-            payload = FileChunk(segment.file, offset, size)
+        if segment.fault:
+            reason, detail = RejectReason.CONTRADICTION, segment.fault
+        elif encoding is not None:
+            for part in _parts(rows, most):
+                yield Run(image_ids[part], self._chunks(segment, encoding, rows[part]))
+            return
         elif mode == wire.MODE_PIPELINE:
-            encoding, payload = Encoding.NONE, self._pixels(number, offset)
+            yield from self._decoded(number, image_ids, rows["offset"].tolist(), most)
+            return
         else:
-            raise _UnusableError(
-                RejectReason.READ,
+            reason = RejectReason.READ
+            detail = (
                 f"{Path(segment.file).name}:{segment.dataset}: the image is only "
-                "partly written, or its chunk has an impossible size",
+                "partly written, or its chunk has an impossible size"
             )
-        return Image(channel, encoding, self._dtype, self._index.shape, payload)
+        for image_id in image_ids.tolist():
+            yield Unusable(image_id, reason, printable(detail, _MAX_PROBLEM))
+
+    def _chunks(
+        self, segment: wire.Segment, encoding: Encoding, rows: _Rows
+    ) -> ChunkRun:
+        return ChunkRun(
+            segment.file,
+            encoding,
+            self._dtype,
+            self._index.shape,
+            np.ascontiguousarray(rows["offset"]),
+            np.ascontiguousarray(rows["size"]),
+        )
+
+    def _decoded(
+        self, number: int, image_ids: ImageIds, places: list[int], most: int
+    ) -> Iterator[Run | Unusable]:
+        """Yield images that HDF5 has to decode, as many as are read at once."""
+        most = min(most, self._index.segments[number].block)
+        ids: list[int] = []
+        images: list[Image] = []
+        for image_id, place in zip(image_ids.tolist(), places, strict=True):
+            try:
+                pixels = self._pixels(number, place)
+            except ReplayError as exc:
+                if images:
+                    yield Run(np.array(ids), images)
+                    ids, images = [], []
+                text = printable(str(exc), _MAX_PROBLEM)
+                yield Unusable(image_id, RejectReason.READ, text)
+                continue
+            ids.append(image_id)
+            images.append(
+                Image(
+                    DEFAULT_CHANNEL,
+                    Encoding.NONE,
+                    self._dtype,
+                    self._index.shape,
+                    pixels,
+                )
+            )
+            if len(images) == most:
+                yield Run(np.array(ids), images)
+                ids, images = [], []
+        if images:
+            yield Run(np.array(ids), images)
+
+    def starts_ns(self, image_ids: ImageIds) -> ImageIds:
+        """Return image_id x frame_time [ns]; 0 where that is unknown or too large."""
+        if self._frame_time_ns is None:
+            return np.zeros(len(image_ids), np.int64)
+        starts = np.rint(image_ids * self._frame_time_ns)
+        return np.where(starts < _LATEST_NS, starts, 0).astype(np.int64)
 
     def _pixels(self, number: int, place: int) -> memoryview:
         """Return one image that HDF5 has to decode."""
@@ -245,9 +294,7 @@ class Recording:
         start = (place - first) * size
         pixels = memoryview(self._block[2])[start : start + size]
         if len(pixels) != size:
-            raise _UnusableError(
-                RejectReason.READ, f"{segment.file}:{segment.dataset} was cut short"
-            )
+            raise ReplayError(f"{segment.file}:{segment.dataset} was cut short")
         return pixels
 
     def _read(self, number: int, first: int, count: int) -> bytes:
@@ -258,7 +305,7 @@ class Recording:
             return self._process.read(number, first, count)
         except ReplayError as exc:
             where = f"{Path(segment.file).name}:{segment.dataset}, image {first}"
-            raise _UnusableError(RejectReason.READ, f"{where}: {exc}") from exc
+            raise ReplayError(f"{where}: {exc}") from exc
 
     def _restart(self) -> None:
         """Start another reader process for the images after the fatal one."""
@@ -271,21 +318,13 @@ class Recording:
             self._process.stop()
             raise ReplayError("the file was changed while it was read")
 
-    def _positions(self, number: int) -> _Positions:
+    def _positions(self, number: int) -> ImageIds:
         """Return per image_id the row of a channel, -1 where there is none."""
         rows = self._index.rows
         positions = np.full(self.n_frames, -1, np.int64)
         chosen = np.flatnonzero(rows["channel"] == number)
         positions[rows["image_id"][chosen]] = chosen
         return positions
-
-    def _rows_between(self, number: int, first: int, stop: int) -> list[Row | None]:
-        positions = self._row_of[number][first:stop]
-        rows: list[Row | None] = self._index.rows[np.maximum(positions, 0)].tolist()
-        absent = np.flatnonzero(positions < 0).tolist()
-        for index in absent:
-            rows[index] = None
-        return rows
 
     def _series_start(self) -> SeriesStart:
         header = self._index.header
@@ -328,9 +367,18 @@ class Recording:
                 self.problems.append(text)
 
 
-class _UnusableError(Exception):
-    """An image that is there but cannot be used."""
+def _stretches(kinds: np.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of every stretch of equal values."""
+    ends = [*(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)]
+    begin = 0
+    for end in ends:
+        yield begin, end
+        begin = end
 
-    def __init__(self, reason: RejectReason, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
+
+def _parts(rows: _Rows, most: int) -> Iterator[slice]:
+    """Cut chunks into runs of at most so many images, and not too many bytes."""
+    mean = max(1, int(rows["size"].mean()))
+    n = max(1, min(most, _RUN_BYTES // mean))
+    for begin in range(0, len(rows), n):
+        yield slice(begin, begin + n)

@@ -187,7 +187,7 @@ class SeriesTracker:
             frame.image_id, frame.start_ns
         )
         common = FrameFlag(0)
-        if frame.from_file:
+        if self.source is SourceKind.REPLAY:
             common |= FrameFlag.FROM_FILE
         if computed:
             common |= FrameFlag.TIME_COMPUTED
