@@ -236,7 +236,7 @@ class ReduceSettings(_Section):
 
     threads: int = Field(default=0, ge=0, le=1024)
     """Worker threads; 0: as many as this process has CPUs."""
-    batch_frames: int = Field(default=8, ge=1, le=1024)
+    batch_frames: int = Field(default=16, ge=1, le=1024)
     """Most frames handed to a worker at once."""
     max_pending_mb: int = Field(default=1024, ge=1, le=1_000_000)
     """Compressed data waiting to be reduced before reading stops [MB]."""

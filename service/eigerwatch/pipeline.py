@@ -200,38 +200,34 @@ class Pipeline:
         reduced: Reduced,
         touched: dict[tuple[str, str], tuple[Series, str]],
     ) -> None:
-        records = reduced.records
-        records["start_ns"] = [ready.start_ns for ready in batch]
-        records["real_ns"] = [ready.real_ns for ready in batch]
-        records["received_ns"] = [ready.received_ns for ready in batch]
-        records["flags"] = [ready.flags | FrameFlag.STORED for ready in batch]
-        records["flags"] |= np.where(records["kept"] == 0, FrameFlag.EMPTY, 0).astype(
-            "<u2"
-        )
-        groups: dict[tuple[str, str], list[int]] = {}
-        for index, ready in enumerate(batch):
-            error = reduced.errors.get(index)
-            place = (ready.series.key, ready.channel)
-            touched[place] = (ready.series, ready.channel)
-            if ready.duplicate:
-                if error is None:
-                    self._repeats.append((ready, reduced.only(index)))
-            elif error is not None:
-                self._finished(ready, stored=False)
-                self._books.reject(
-                    ready.series,
-                    ready.channel,
-                    ready.image_id,
-                    error,
-                    ready.received_ns,
-                )
-            else:
-                self._finished(ready, stored=True)
-                groups.setdefault(place, []).append(index)
+        _complete(reduced.records, batch)
         self.images_reduced += len(batch)
-        for place, indices in groups.items():
+        stored: dict[tuple[str, str], list[int]] = {}
+        for index, ready in enumerate(batch):
+            place = (ready.series.key, ready.channel)
+            if place not in touched:
+                touched[place] = (ready.series, ready.channel)
+            if ready.duplicate or index in reduced.errors:
+                self._finish_other(ready, reduced, index)
+            else:
+                stored.setdefault(place, []).append(index)
+        for place, indices in stored.items():
+            image_ids = [batch[index].image_id for index in indices]
+            self._finished(batch[indices[0]], image_ids, stored=True)
             chosen = reduced if len(indices) == len(batch) else reduced.only(*indices)
-            self._store(place, [batch[i].image_id for i in indices], chosen)
+            self._store(place, image_ids, chosen)
+
+    def _finish_other(self, ready: FrameReady, reduced: Reduced, index: int) -> None:
+        """Take what is not simply stored: a repeated frame, or a damaged one."""
+        error = reduced.errors.get(index)
+        if ready.duplicate:
+            if error is None:
+                self._repeats.append((ready, reduced.only(index)))
+        elif error is not None:
+            self._finished(ready, [ready.image_id], stored=False)
+            self._books.reject(
+                ready.series, ready.channel, ready.image_id, error, ready.received_ns
+            )
 
     def _store(
         self, place: tuple[str, str], image_ids: list[int], reduced: Reduced
@@ -245,9 +241,12 @@ class Pipeline:
             reduced.regions if reduced.regions.size else None,
         )
 
-    def _finished(self, ready: FrameReady, *, stored: bool) -> None:
+    def _finished(
+        self, ready: FrameReady, image_ids: list[int], *, stored: bool
+    ) -> None:
+        """Tell the ledger about frames of the series and channel of `ready`."""
         self._trackers[ready.series.source].finished(
-            ready.series, ready.channel, ready.image_id, stored=stored
+            ready.series, ready.channel, image_ids, stored=stored
         )
 
     def _compared(self, ready: FrameReady, reduced: Reduced) -> bool:
@@ -265,7 +264,7 @@ class Pipeline:
             return False
         if status == REJECTED:
             ledger.accept(image_id)
-            self._finished(ready, stored=True)
+            self._finished(ready, [image_id], stored=True)
             self._store((series.key, channel), [image_id], reduced)
         else:
             first = self._recent.get(series.key, channel, image_id)
@@ -346,6 +345,17 @@ class Pipeline:
             "rejected_messages": dict(self._books.rejected_messages),
             "tee_dropped": self._receiver.tee_dropped,
         }
+
+
+def _complete(records: np.ndarray[Any, np.dtype[Any]], batch: Batch) -> None:
+    """Fill in what the kernel does not know."""
+    records["start_ns"] = [ready.start_ns for ready in batch]
+    records["real_ns"] = [ready.real_ns for ready in batch]
+    records["received_ns"] = [ready.received_ns for ready in batch]
+    flags = np.array([ready.flags for ready in batch], np.uint16)
+    flags |= np.uint16(FrameFlag.STORED)
+    flags[records["kept"] == 0] |= np.uint16(FrameFlag.EMPTY)
+    records["flags"] = flags
 
 
 def _nbytes(ready: FrameReady) -> int:

@@ -101,7 +101,7 @@ class Bench:
 
     def finish(self, ready: FrameReady, stored: bool = True) -> None:
         self.tracker.finished(
-            ready.series, ready.channel, ready.image_id, stored=stored
+            ready.series, ready.channel, [ready.image_id], stored=stored
         )
 
     def of(self, kind: type[Any]) -> list[Any]:

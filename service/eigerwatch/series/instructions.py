@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eigerwatch.model import FrameFlag, Image, PixelFilter, RejectReason, SourceState
+from eigerwatch.model import Image, PixelFilter, RejectReason, SourceState
 from eigerwatch.series.ledger import Run
 from eigerwatch.series.state import Series, SettingsVersion
 
@@ -41,7 +41,8 @@ class FrameReady:
     image_id: int
     image: Image
     pixel_filter: PixelFilter
-    flags: FrameFlag
+    flags: int
+    """`FrameFlag` bits, as a plain integer."""
     start_ns: int
     real_ns: int
     received_ns: int

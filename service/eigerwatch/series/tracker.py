@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from eigerwatch.config import SeriesSettings
 from eigerwatch.model import (
     BadFrame,
@@ -33,6 +35,14 @@ _FARTHEST_LEAP = 1_000_000
 """A frame number further ahead than this must be confirmed by the next one: a single
 wild number would declare millions of frames missing."""
 
+# Plain integers, because every frame has flags: an operation on members of an IntFlag
+# takes as long as a frame's ledger.
+_TIME_COMPUTED = int(FrameFlag.TIME_COMPUTED)
+_TIME_IMPLAUSIBLE = int(FrameFlag.TIME_IMPLAUSIBLE)
+_BEYOND_ANNOUNCED = int(FrameFlag.BEYOND_ANNOUNCED)
+_LATE = int(FrameFlag.LATE)
+_MAY_WRAP = int(FrameFlag.MAY_WRAP)
+
 _MOST_UNPLACED = 1000
 _LARGEST_NS = 2**63 - 1
 _NS_PER_MS = 1_000_000
@@ -53,6 +63,9 @@ class SeriesTracker:
         max_frames: int,
     ) -> None:
         self.source = source
+        self._source_flags = (
+            int(FrameFlag.FROM_FILE) if source is SourceKind.REPLAY else 0
+        )
         self._settings = settings
         self._max_frames = max_frames
         self._lifecycle = Lifecycle(settings)
@@ -123,10 +136,12 @@ class SeriesTracker:
         return self._bad_frame(message, now, arrived_ms)
 
     def finished(
-        self, series: Series, channel: str, image_id: int, *, stored: bool
+        self, series: Series, channel: str, image_ids: Iterable[int], *, stored: bool
     ) -> None:
-        """Note that an accepted frame was reduced, or rejected by the kernel."""
-        series.ledger(channel).finish(image_id, stored=stored)
+        """Note that accepted frames were reduced, or rejected by the kernel."""
+        ledger = series.ledger(channel)
+        for image_id in image_ids:
+            ledger.finish(image_id, stored=stored)
 
     def tick(self, now: float) -> list[Instruction]:
         """Let time pass: settle holes, close series, notice silence."""
@@ -186,17 +201,15 @@ class SeriesTracker:
         start_ns, computed, implausible = series.start_time(
             frame.image_id, frame.start_ns
         )
-        common = FrameFlag(0)
-        if self.source is SourceKind.REPLAY:
-            common |= FrameFlag.FROM_FILE
+        common = self._source_flags
         if computed:
-            common |= FrameFlag.TIME_COMPUTED
+            common |= _TIME_COMPUTED
         if implausible:
-            common |= FrameFlag.TIME_IMPLAUSIBLE
+            common |= _TIME_IMPLAUSIBLE
         if series.announced is not None and frame.image_id >= series.announced:
-            common |= FrameFlag.BEYOND_ANNOUNCED
+            common |= _BEYOND_ANNOUNCED
         if frame.image_id < previous:
-            common |= FrameFlag.LATE
+            common |= _LATE
         for image in frame.images:
             if series.takes(image.channel):
                 self._image(series, frame, image, start_ns, received_ns, common, out)
@@ -212,7 +225,7 @@ class SeriesTracker:
         image: Image,
         start_ns: int,
         received_ns: int,
-        flags: FrameFlag,
+        flags: int,
         out: list[Instruction],
     ) -> None:
         image_id = frame.image_id
@@ -233,11 +246,11 @@ class SeriesTracker:
         if duplicate:
             ledger.duplicates += 1
         else:
-            if flags & FrameFlag.LATE:
+            if flags & _LATE:
                 ledger.late += 1
             ledger.accept(image_id)
         if image.dtype.itemsize == 1:
-            flags |= FrameFlag.MAY_WRAP
+            flags |= _MAY_WRAP
         out.append(
             FrameReady(
                 series,
