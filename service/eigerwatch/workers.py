@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 _ATTEMPTS_PER_BATCH = 2
 _DASK_WAIT_S = 15.0
+_DASK_RESULT_S = 10.0
+"""A finished batch's few bytes take no longer, unless the scheduler is gone."""
 
 
 class Reducer:
@@ -234,8 +236,9 @@ class Cluster:
                 if remote.status == "error":
                     result.set_exception(remote.exception())
                 else:
-                    result.set_result(remote.result())
-            except CancelledError:
+                    # Without a limit it waits for a scheduler that has just gone.
+                    result.set_result(remote.result(timeout=_DASK_RESULT_S))
+            except (CancelledError, TimeoutError):
                 result.cancel()
             finally:
                 if not result.done():
