@@ -41,6 +41,8 @@ class Child:
         Variables added to our own.
     pass_fds
         File descriptors it keeps open.
+    quiet
+        Whether its standard output is dropped.
     """
 
     def __init__(
@@ -49,10 +51,13 @@ class Child:
         arguments: Sequence[str],
         environment: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        *,
+        quiet: bool = False,
     ) -> None:
         self._argv = [sys.executable, "-m", module, *arguments]
         self._environment = {**os.environ, **(environment or {})}
         self._pass_fds = tuple(pass_fds)
+        self._stdout = subprocess.DEVNULL if quiet else None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -66,6 +71,7 @@ class Child:
                 env=self._environment,
                 start_new_session=True,
                 pass_fds=self._pass_fds,
+                stdout=self._stdout,
             )
         except OSError as exc:
             raise ConfigError(f"{self._argv[0]}: cannot be started ({exc})") from exc

@@ -76,6 +76,14 @@ class Stream(StrEnum):
     V2 = "v2"
 
 
+class Section(StrEnum):
+    """What can be measured by itself."""
+
+    KERNEL = "kernel"
+    OFFLINE = "offline"
+    LIVE = "live"
+
+
 class Part(StrEnum):
     """Parts of the service that can run alone."""
 
@@ -263,6 +271,35 @@ def status(
         else:
             overview.print_owner(owner)
     raise typer.Exit(0 if owner else EXIT_FAILED)
+
+
+@app.command()
+def bench(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="4M frames of 16 bit alone.")
+    ] = False,
+    only: Annotated[
+        list[Section] | None,
+        typer.Option(help="Measure this alone; may be given twice."),
+    ] = None,
+) -> None:
+    """Measure what this machine can do: kernel, recorded files, live stream.
+
+    Takes about ten minutes, with --quick three, and 2 GB of the temporary folder.
+    """
+    from eigerwatch.bench import command, report
+
+    configure_logging("warning")
+    found = command.bench(
+        tuple(only) if only else command.SECTIONS,
+        quick=quick,
+        report=lambda step: _complain(f"measuring: {step}"),
+    )
+    if as_json:
+        print(json.dumps(found, indent=1))  # noqa: T201
+    else:
+        report.print_tables(found)
 
 
 @app.command("check-config")

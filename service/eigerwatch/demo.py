@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import structlog
-import yaml
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect as connect_websocket
 from websockets.typing import Origin
@@ -31,10 +27,16 @@ from eigerwatch.app import (
     running_store,
 )
 from eigerwatch.children import Child
-from eigerwatch.config import ENV_PREFIX, KERNEL_VARIANT_VARIABLE, Settings
-from eigerwatch.embedded import SOCKET_PATH_BYTES
-from eigerwatch.errors import ConfigError, EigerwatchError
+from eigerwatch.config import Settings
+from eigerwatch.errors import EigerwatchError
 from eigerwatch.reading import open_reader
+from eigerwatch.sandbox import (
+    isolated,
+    short_folder,
+    what_was_sent,
+    without_variables,
+    write_settings,
+)
 from eigerwatch.web.listener import bind, url_of
 
 log = structlog.get_logger()
@@ -48,7 +50,6 @@ _DETECTOR_BUFFER = 1000
 _CONNECT_TIMEOUT_S = 20
 _PAGE_TIMEOUT_S = 30.0
 _POLL_S = 0.2
-_LONGEST_SOCKET = "store/valkey/server.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,24 +155,6 @@ def run(settings: Settings, options: DemoOptions) -> int:
     return code or (EXIT_OK if summary.good else EXIT_FAILED)
 
 
-def what_was_sent(path: Path, simulator: Child, *, interrupted: bool) -> dict[str, Any]:
-    """Return the simulator's summary; an empty one where it was stopped too early.
-
-    Raises
-    ------
-    EigerwatchError
-        The simulator failed by itself.
-    """
-    if path.exists():
-        written: dict[str, Any] = json.loads(path.read_text())
-        return written
-    if not interrupted:
-        raise EigerwatchError(
-            f"the simulator ended with code {simulator.poll()}; see its message above"
-        )
-    return {"sent": 0, "late": 0, "dropped": 0, "series": []}
-
-
 def lines(summary: Summary) -> list[str]:
     """Return what the demo says about itself, the fixed summary line last."""
     verdict = f"{summary.wrong} DIFFER" if summary.wrong else "all equal"
@@ -181,70 +164,6 @@ def lines(summary: Summary) -> list[str]:
         f"dropped by the virtual detector: {summary.dropped}",
         summary.line(),
     ]
-
-
-def isolated(settings: Settings, folder: Path) -> Settings:
-    """Return settings whose store and streams lie in `folder`."""
-    return settings.model_copy(
-        update={
-            "stream": settings.stream.model_copy(
-                update={"endpoint": f"ipc://{folder}/stream", "source": "sim"}
-            ),
-            "replay": settings.replay.model_copy(
-                update={"endpoint": f"ipc://{folder}/replay"}
-            ),
-            "store": settings.store.model_copy(
-                update={"url": None, "data_dir": folder / "store"}
-            ),
-            "archive": settings.archive.model_copy(update={"dir": folder / "archive"}),
-        }
-    )
-
-
-@contextmanager
-def short_folder() -> Iterator[Path]:
-    """Give a folder, for as long as the demo runs, whose sockets have short paths.
-
-    Raises
-    ------
-    ConfigError
-        No folder for temporary files is short enough and writable.
-    """
-    for parent in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        try:
-            folder = tempfile.TemporaryDirectory(prefix="eigerwatch-", dir=parent)
-        except OSError:
-            continue
-        with folder as name:
-            if len(os.fsencode(f"{name}/{_LONGEST_SOCKET}")) <= SOCKET_PATH_BYTES:
-                yield Path(name)
-                return
-    raise ConfigError(
-        f"{tempfile.gettempdir()}: cannot hold the demo's sockets, whose paths may "
-        f"have {SOCKET_PATH_BYTES} bytes; set TMPDIR to a shorter, writable folder"
-    )
-
-
-def write_settings(settings: Settings, path: Path) -> None:
-    """Write settings to a file that `load_settings` reads back."""
-    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-
-
-@contextmanager
-def without_variables() -> Iterator[None]:
-    """Hide the environment's settings from processes that are prepared within.
-
-    The demo's file has them already, and they would beat what the demo changed.
-    """
-    hidden = {
-        name: os.environ.pop(name)
-        for name in list(os.environ)
-        if name.upper().startswith(ENV_PREFIX) and name != KERNEL_VARIANT_VARIABLE
-    }
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
 
 
 def simulator_arguments(

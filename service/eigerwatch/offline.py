@@ -22,7 +22,6 @@ from eigerwatch.model import (
     ChunkRun,
     FrameFlag,
     Images,
-    PixelFilter,
     RejectReason,
     SeriesStart,
     cap_of,
@@ -214,13 +213,7 @@ class _Task:
             )
         first, last = frame_range.within(recording.n_frames)
         selection = _selection(settings, recording.start, channel)
-        self._filter = PixelFilter(
-            selection.low,
-            selection.high,
-            mask=None if selection.mask is None else selection.mask.used,
-            edges=selection.regions.edges or None,
-            regions=len(selection.regions),
-        )
+        self._filter = selection.pixel_filter()
         self.sums = MasterSums(
             path=path,
             start=recording.start,

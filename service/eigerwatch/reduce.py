@@ -50,6 +50,11 @@ def kernel_name() -> str:
     return "reference" if _kernel is None else _kernel.variant()
 
 
+def kernel_variants() -> tuple[str, ...]:
+    """Return the variants that this CPU can run, best first; none without kernel."""
+    return () if _kernel is None else _kernel.variants()
+
+
 def kernel_problem() -> str:
     """Return why the compiled kernel is not in use; empty when it is."""
     return _KERNEL_PROBLEM

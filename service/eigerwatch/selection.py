@@ -11,7 +11,7 @@ import numpy as np
 
 from eigerwatch import masks
 from eigerwatch.config import FilterSettings, RegionSettings, RoiSettings, Settings
-from eigerwatch.model import PixelMask, SeriesStart, automatic_high
+from eigerwatch.model import PixelFilter, PixelMask, SeriesStart, automatic_high
 from eigerwatch.modules import modules_given, modules_of_mask, modules_of_shape
 from eigerwatch.regions import (
     Annulus,
@@ -40,6 +40,17 @@ class PixelSelection:
     regions: RegionSet
     notes: tuple[str, ...]
     """What was asked for and could not be done, one sentence each."""
+
+    def pixel_filter(self, settings: int = 0) -> PixelFilter:
+        """Return it as the workers take it, under a settings version."""
+        return PixelFilter(
+            self.low,
+            self.high,
+            settings,
+            None if self.mask is None else self.mask.used,
+            self.regions.edges or None,
+            len(self.regions),
+        )
 
 
 class Selector:

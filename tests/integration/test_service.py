@@ -23,7 +23,7 @@ from helpers import wait_until
 from redis_fixture import RunningServer, running_server
 from store_data import CHANNEL, KEY, append, open_series
 
-from eigerwatch import demo, masks
+from eigerwatch import masks, sandbox
 from eigerwatch.config import Settings, load_settings
 from eigerwatch.errors import ConfigError
 from eigerwatch.model import FRAME_RECORD
@@ -216,11 +216,11 @@ def test_the_demos_page_reads_back_what_the_demo_runs_with(
 ) -> None:
     monkeypatch.setenv("EIGERWATCH_WEB__TICK_HZ", "7")
     given = load_settings(filter={"low": 2, "high": 9}, replay={"roots": ["/data"]})
-    settings = demo.isolated(given, tmp_path)
+    settings = sandbox.isolated(given, tmp_path)
     written = tmp_path / "settings.yaml"
-    demo.write_settings(settings, written)
+    sandbox.write_settings(settings, written)
     monkeypatch.setenv("EIGERWATCH_STORE__DATA_DIR", "/real")
-    with demo.without_variables():
+    with sandbox.without_variables():
         assert load_settings(written) == settings
     assert settings.web.tick_hz == 7
     assert os.environ["EIGERWATCH_STORE__DATA_DIR"] == "/real"
@@ -229,9 +229,9 @@ def test_the_demos_page_reads_back_what_the_demo_runs_with(
 def test_a_demo_without_room_for_its_sockets_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "SOCKET_PATH_BYTES", 20)
+    monkeypatch.setattr(sandbox, "SOCKET_PATH_BYTES", 20)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with pytest.raises(ConfigError, match="TMPDIR"), demo.short_folder():
+    with pytest.raises(ConfigError, match="TMPDIR"), sandbox.short_folder():
         pass
 
 

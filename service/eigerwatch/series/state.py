@@ -181,15 +181,7 @@ class Series:
             self.start, image.channel, image.dtype, image.shape
         )
         version = self._version(selection, image, image_id)
-        mask, regions = selection.mask, selection.regions
-        made = PixelFilter(
-            selection.low,
-            selection.high,
-            version.number,
-            None if mask is None else mask.used,
-            regions.edges or None,
-            len(regions),
-        )
+        made = selection.pixel_filter(version.number)
         # One object for equal filters: frames that share it are reduced together.
         made = next((f for f in self._filters.values() if f == made), made)
         self._filters[kind] = made
