@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from helpers import wait_until
 
-from eigerwatch.config import StoreSettings
 from eigerwatch.embedded import _found, _ping, identify
+from eigerwatch.sections import StoreSettings
 from eigerwatch.store.client import Client, connect
 
 

@@ -7,7 +7,7 @@ import threading
 from helpers import wait_until
 from memory_store import MemoryStore
 
-from eigerwatch.config import WebSettings
+from eigerwatch.sections import WebSettings
 from eigerwatch.web.application import create_app
 from eigerwatch.web.listener import bind
 from eigerwatch.web.serve import WebServer

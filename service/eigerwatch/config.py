@@ -5,21 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    NonNegativeInt,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,273 +17,26 @@ from pydantic_settings import (
 )
 
 from eigerwatch.errors import ConfigError
+from eigerwatch.sections import (
+    TAGS,
+    AnalysisSettings,
+    ArchiveSettings,
+    FilterSettings,
+    HomePath,
+    LogSettings,
+    ReduceSettings,
+    RegionSettings,
+    ReplaySettings,
+    SeriesSettings,
+    StoreSettings,
+    StreamSettings,
+    TargetSettings,
+    WebSettings,
+)
 
 ENV_PREFIX = "EIGERWATCH_"
 KERNEL_VARIANT_VARIABLE = "EIGERWATCH_KERNEL_VARIANT"
 """Read by the compiled kernel itself, so no settings key."""
-
-
-MAX_COUNT = 2**32 - 1
-"""Largest value a pixel can hold."""
-
-
-def _expand(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError as exc:
-        raise ValueError("~ stands for nobody's folder: write the whole path") from exc
-
-
-HomePath = Annotated[Path, AfterValidator(_expand)]
-"""A path in which ``~`` is the home folder."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        validate_default=True,
-    )
-
-
-Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-Radius = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-
-
-_TAGS = ("one", "list")
-
-
-def _one_or_list(value: Any) -> str:
-    """Tell apart, for settings that may be either, so that errors are about one."""
-    return "list" if isinstance(value, list | tuple) else "one"
-
-
-def _check_endpoint(value: str) -> str:
-    if not value.startswith(("tcp://", "ipc://")):
-        raise ValueError("an address such as tcp://10.0.0.1:31001 or ipc:///path")
-    return value
-
-
-class StreamSettings(_Section):
-    """Where the live frames come from."""
-
-    endpoint: str = "tcp://127.0.0.1:31001"
-    """ZeroMQ address of the DCU's stream socket (v2: port 31001, v1: port 9999)."""
-    source: Literal["live", "sim"] = "live"
-    """What series from this endpoint are called; the demo says ``sim``."""
-    receive_hwm: int = Field(default=128, ge=1, le=100_000)
-    """Messages ZeroMQ holds before the sender must wait."""
-    tee: str | None = None
-    """Address to bind for an untouched copy of the stream, e.g.
-    ``tcp://127.0.0.1:31002``; unset: none."""
-    max_message_mb: int = Field(default=512, ge=1, le=4096)
-    """Largest message accepted [MB]; a larger one makes ZeroMQ drop the link."""
-    max_pixels: int = Field(default=64_000_000, ge=1, le=2**30)
-    """Largest image accepted [pixels]; bounds every decompression."""
-
-    _endpoint = field_validator("endpoint")(_check_endpoint)
-
-
-class ReplaySettings(_Section):
-    """Where recorded series come in."""
-
-    enabled: bool = True
-    """Connect to `endpoint` as well."""
-    endpoint: str = "tcp://127.0.0.1:31003"
-    """ZeroMQ address where the simulator binds to replay."""
-    roots: tuple[HomePath, ...] = ()
-    """Folders that links inside a master file may point into, besides its own."""
-
-    _endpoint = field_validator("endpoint")(_check_endpoint)
-
-
-class FilterSettings(_Section):
-    """Which pixel values count, both limits inclusive."""
-
-    low: int = Field(default=0, ge=0, le=MAX_COUNT)
-    """Smallest value that counts [counts]."""
-    high: Literal["auto"] | NonNegativeInt = "auto"
-    """Largest value that counts [counts]; ``auto``: the detector's own limit."""
-    pixel_mask: bool = True
-    """Leave out the pixels that the detector's own pixel mask marks."""
-
-    @field_validator("high")
-    @classmethod
-    def _not_below_low(cls, value: Any, info: Any) -> Any:
-        if isinstance(value, int) and value > MAX_COUNT:
-            raise ValueError(f"not above {MAX_COUNT}, or auto")
-        low = info.data.get("low")
-        if isinstance(value, int) and low is not None and value < low:
-            raise ValueError(f"not below filter.low, which is {low}")
-        return value
-
-
-class RoiSettings(_Section):
-    """A region of the image; coordinates are (y, x) in pixels, as in an array.
-
-    Exactly one shape is given.
-    """
-
-    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
-    """What the region is called."""
-    rectangle: tuple[int, int, int, int] | None = None
-    """y0, y1, x0, x1: rows y0 to y1 and columns x0 to x1, the second excluded."""
-    disc: tuple[Coordinate, Coordinate, Radius] | None = None
-    """y, x, radius: pixels whose centre is nearer than `radius`."""
-    annulus: tuple[Coordinate, Coordinate, Radius, Radius] | None = None
-    """y, x, inner, outer: inner <= distance < outer."""
-    polygon: tuple[tuple[Coordinate, Coordinate], ...] | None = Field(
-        default=None, min_length=3, max_length=1000
-    )
-    """Corners as [y, x], by the even-odd rule."""
-
-    @model_validator(mode="after")
-    def _one_shape(self) -> Self:
-        shapes = {
-            "rectangle": self.rectangle,
-            "disc": self.disc,
-            "annulus": self.annulus,
-            "polygon": self.polygon,
-        }
-        given = [name for name, shape in shapes.items() if shape is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"region {self.name!r} needs one shape of {', '.join(shapes)}; it has "
-                f"{' and '.join(given) or 'none'}"
-            )
-        if self.rectangle is not None:
-            y0, y1, x0, x1 = self.rectangle
-            if y0 >= y1 or x0 >= x1:
-                raise ValueError(
-                    f"region {self.name!r}: rectangle is y0, y1, x0, x1 with y0 < y1 "
-                    "and x0 < x1"
-                )
-        if self.annulus is not None and not self.annulus[2] < self.annulus[3]:
-            raise ValueError(
-                f"region {self.name!r}: annulus is y, x, inner, outer with "
-                "inner < outer"
-            )
-        return self
-
-
-class RegionSettings(_Section):
-    """Parts of the image that are summed beside the whole."""
-
-    modules: Annotated[
-        Annotated[Literal["auto", "none"], Tag("one")]
-        | Annotated[tuple[tuple[int, int, int, int], ...], Tag("list")],
-        Discriminator(_one_or_list),
-    ] = "auto"
-    """The detector's modules. ``auto``: those of the known EIGER geometries, else what
-    the gaps in the pixel mask separate; or a list of y0, y1, x0, x1."""
-    rois: tuple[RoiSettings, ...] = Field(default=(), max_length=256)
-    """Regions of your own."""
-    rings: Annotated[
-        Annotated[int, Field(ge=0, le=256), Tag("one")]
-        | Annotated[
-            tuple[Annotated[float, Field(gt=0, le=1e6)], ...],
-            Field(min_length=2, max_length=257),
-            Tag("list"),
-        ],
-        Discriminator(_one_or_list),
-    ] = 0
-    """Resolution rings: how many, of equal area; or their limits [angstrom]."""
-
-    @model_validator(mode="after")
-    def _countable(self) -> Self:
-        names = [roi.name for roi in self.rois]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two regions are called {name!r}")
-            if name.startswith(("module_", "ring_")):
-                raise ValueError(f"{name!r}: names in module_ and ring_ are taken")
-        if not isinstance(self.rings, int) and len(set(self.rings)) < len(self.rings):
-            raise ValueError("rings: a limit is given twice")
-        if not isinstance(self.modules, str):
-            if len(self.modules) > 256:
-                raise ValueError("modules: more than 256")
-            for y0, y1, x0, x1 in self.modules:
-                if y0 >= y1 or x0 >= x1:
-                    raise ValueError("modules: y0, y1, x0, x1 with y0 < y1 and x0 < x1")
-        return self
-
-
-class SeriesSettings(_Section):
-    """When a series counts as complete."""
-
-    settle_s: float = Field(default=2.0, gt=0, le=86_400)
-    """How long a hole may stay open before its frames are declared missing [s]."""
-    stall_min_s: float = Field(default=2.0, gt=0, le=86_400)
-    """Shortest silence that counts as stalled [s]; at least 20 frame times."""
-    max_open: int = Field(default=64, ge=8, le=4096)
-    """Series kept in memory at once."""
-
-
-class ReduceSettings(_Section):
-    """How frames are reduced."""
-
-    threads: int = Field(default=0, ge=0, le=1024)
-    """Worker threads; 0: as many as this process has CPUs."""
-    batch_frames: int = Field(default=16, ge=1, le=1024)
-    """Most frames handed to a worker at once."""
-    max_pending_mb: int = Field(default=1024, ge=1, le=1_000_000)
-    """Compressed data waiting to be reduced before reading stops [MB]."""
-    preview_s: float = Field(default=1.0, ge=0, le=86_400)
-    """Time between two preview images of a channel [s]; 0: none are made."""
-    nice: int = Field(default=0, ge=0, le=19)
-    """Niceness added to the worker threads (Linux)."""
-
-
-class StoreSettings(_Section):
-    """Where the records are kept."""
-
-    url: str | None = None
-    """Redis or Valkey server, e.g. ``redis://host:6379/0`` or
-    ``unix:///run/redis.sock``; unset: an embedded server is started."""
-    binary: HomePath | None = None
-    """Server binary for the embedded server; unset: the first one found."""
-    data_dir: HomePath = Path("~/.local/share/eigerwatch")
-    """Folder of the embedded server's files and of the spool."""
-    ttl_days: float = Field(default=14.0, gt=0, le=36_500)
-    """Days after its last write at which a series is forgotten, unless pinned."""
-    memory_limit: int | None = Field(default=None, ge=1, le=2**50)
-    """Bytes in Redis beyond which old series are archived; unset: 25 % of RAM."""
-    max_frames: int = Field(default=2**26, ge=1, le=2**29)
-    """Frame numbers from here on are refused; Redis holds no more than 2^29."""
-    flush_ms: int = Field(default=50, ge=1, le=1000)
-    """Time between two writes to Redis [ms]."""
-    ring_mb: int = Field(default=64, ge=1, le=65_536)
-    """Records kept in memory while Redis is away, before spooling to disk [MB]."""
-    spool_mb: int = Field(default=4096, ge=1, le=100_000_000)
-    """Largest spool file [MB]; what comes after is declared, not kept."""
-
-
-class ArchiveSettings(_Section):
-    """Where series go that no longer fit into Redis."""
-
-    dir: HomePath | None = None
-    """Folder of the archive; unset: ``archive`` below `store.data_dir`."""
-
-
-class WebSettings(_Section):
-    """The page and the API."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on; anything but loopback belongs behind the site's proxy."""
-    port: int = Field(default=8000, ge=0, le=65535)
-    """TCP port; 0: any free one."""
-    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
-    """Host names under which the page may be opened (Host and Origin headers)."""
-    tick_hz: float = Field(default=4.0, gt=0, le=20)
-    """Live updates per second."""
-
-
-class LogSettings(_Section):
-    """What is logged."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """Lowest level written to stderr."""
 
 
 class Settings(BaseSettings):
@@ -322,6 +64,8 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     archive: ArchiveSettings = ArchiveSettings()
     web: WebSettings = WebSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
+    targets: TargetSettings = TargetSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -410,7 +154,7 @@ def describe(error: ValidationError, origin: str) -> str:
     key = ".".join(
         part
         for part in location
-        if part not in _TAGS and not part.startswith(("literal[", "int"))
+        if part not in TAGS and not part.startswith(("literal[", "int"))
     )
     variable = ENV_PREFIX + "__".join(location[:2]).upper()
     where = f"environment variable {variable}" if variable in os.environ else origin

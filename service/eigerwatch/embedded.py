@@ -24,8 +24,8 @@ from pathlib import Path
 
 import structlog
 
-from eigerwatch.config import StoreSettings
 from eigerwatch.errors import ConfigError, StoreError
+from eigerwatch.sections import StoreSettings
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eigerwatch.config import FilterSettings, Settings
+from eigerwatch.config import Settings
 from eigerwatch.errors import ConfigError, ReplayError
 from eigerwatch.model import (
     FRAME_RECORD,
@@ -34,6 +34,7 @@ from eigerwatch.replay.recording import (
     Unusable,
     open_master,
 )
+from eigerwatch.sections import FilterSettings
 from eigerwatch.selection import PixelSelection, Selector
 from eigerwatch.workers import Reducer
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eigerwatch import masks
-from eigerwatch.config import FilterSettings, RegionSettings, RoiSettings, Settings
+from eigerwatch.config import Settings
 from eigerwatch.model import PixelFilter, PixelMask, SeriesStart, automatic_high
 from eigerwatch.modules import modules_given, modules_of_mask, modules_of_shape
 from eigerwatch.regions import (
@@ -22,6 +22,7 @@ from eigerwatch.regions import (
     region_set,
 )
 from eigerwatch.rings import BeamGeometry, beam_geometry, rings
+from eigerwatch.sections import FilterSettings, RegionSettings, RoiSettings
 
 
 @dataclass(frozen=True, slots=True)

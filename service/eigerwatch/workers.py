@@ -12,10 +12,10 @@ from typing import Any
 
 import structlog
 
-from eigerwatch.config import ReduceSettings
 from eigerwatch.errors import ConfigError
 from eigerwatch.model import ChunkRun, Image, Images, PixelFilter, RejectReason
 from eigerwatch.reduce import Reduced, Rejection, kernel_name, reduce_batch
+from eigerwatch.sections import ReduceSettings
 
 log = structlog.get_logger()
 

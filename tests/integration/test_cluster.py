@@ -18,10 +18,10 @@ from kernel_cases import BSLZ4, answer, edges, encode
 from kernel_cases import image as pixels
 
 from eigerwatch import workers
-from eigerwatch.config import ReduceSettings
 from eigerwatch.errors import ConfigError
 from eigerwatch.model import Encoding, Image, PixelFilter, RejectReason
 from eigerwatch.reduce import Reduced
+from eigerwatch.sections import ReduceSettings
 from eigerwatch.workers import Reducer
 
 SHAPE = (100, 90)

@@ -28,10 +28,11 @@ from simplon_messages import (
 )
 
 from eigerwatch import masks
-from eigerwatch.config import RegionSettings, Settings, load_settings
+from eigerwatch.config import Settings, load_settings
 from eigerwatch.consumer import Consumer
 from eigerwatch.errors import LeaseError
 from eigerwatch.model import FrameFlag
+from eigerwatch.sections import RegionSettings
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import Reader
 

@@ -13,9 +13,9 @@ import pytest
 from helpers import wait_until
 from redis_fixture import binary_of
 
-from eigerwatch.config import StoreSettings
 from eigerwatch.embedded import EmbeddedServer, Server, _ping, choose, identify
 from eigerwatch.errors import ConfigError, StoreError
+from eigerwatch.sections import StoreSettings
 from eigerwatch.store.client import check_server, connect
 
 
@@ -76,7 +76,7 @@ def test_a_second_start_joins_and_does_not_stop_it(tmp_path):
 OWNER = """
 import sys
 from pathlib import Path
-from eigerwatch.config import StoreSettings
+from eigerwatch.sections import StoreSettings
 from eigerwatch.embedded import EmbeddedServer
 from eigerwatch.log import configure_logging
 configure_logging()

@@ -161,7 +161,7 @@ KILLED = """
 import sys
 from pathlib import Path
 import numpy as np
-from eigerwatch.config import StoreSettings
+from eigerwatch.sections import StoreSettings
 from eigerwatch.log import configure_logging
 from eigerwatch.store.write import Writer
 configure_logging()

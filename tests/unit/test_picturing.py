@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eigerwatch.config import FilterSettings, SeriesSettings
 from eigerwatch.model import Encoding, Frame, Image, SourceKind
 from eigerwatch.picturing import PreviewMaker
+from eigerwatch.sections import FilterSettings, SeriesSettings
 from eigerwatch.selection import Selector
 from eigerwatch.series.instructions import FrameReady
 from eigerwatch.series.tracker import SeriesTracker

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from eigerwatch import masks
-from eigerwatch.config import FilterSettings, RegionSettings, load_settings
+from eigerwatch.config import load_settings
 from eigerwatch.errors import ConfigError
 from eigerwatch.model import PixelMask, SeriesStart
+from eigerwatch.sections import FilterSettings, RegionSettings
 from eigerwatch.selection import PixelSelection, Selector
 
 U2 = np.dtype("<u2")

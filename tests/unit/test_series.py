@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eigerwatch.config import FilterSettings, SeriesSettings
 from eigerwatch.model import (
     BadFrame,
     Encoding,
@@ -22,6 +21,7 @@ from eigerwatch.model import (
     SourceKind,
     SourceState,
 )
+from eigerwatch.sections import FilterSettings, SeriesSettings
 from eigerwatch.selection import Selector
 from eigerwatch.series.identity import series_key
 from eigerwatch.series.instructions import (

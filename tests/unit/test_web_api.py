@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from memory_store import MemoryStore
 
-from eigerwatch.config import WebSettings
+from eigerwatch.sections import WebSettings
 from eigerwatch.web.application import create_app
 from eigerwatch.web.tick import decode
 

@@ -9,8 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 from memory_store import MemoryStore
 
-from eigerwatch.config import WebSettings
 from eigerwatch.model import REGION_ROW
+from eigerwatch.sections import WebSettings
 from eigerwatch.web.application import create_app
 
 KEY = "live:01JABC"

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from memory_store import MemoryStore
 from starlette.testclient import WebSocketTestSession
 
-from eigerwatch.config import WebSettings
+from eigerwatch.sections import WebSettings
 from eigerwatch.web.application import create_app
 from eigerwatch.web.tick import decode
 

@@ -10,7 +10,7 @@ from memory_store import MemoryStore
 from starlette.datastructures import Headers
 from starlette.websockets import WebSocketDisconnect
 
-from eigerwatch.config import WebSettings
+from eigerwatch.sections import WebSettings
 from eigerwatch.web.application import create_app
 from eigerwatch.web.pages import STATIC
 from eigerwatch.web.plotly_assets import plotly_script, plotly_styles

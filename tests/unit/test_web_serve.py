@@ -12,8 +12,9 @@ import pytest
 from helpers import wait_until
 from memory_store import MemoryStore
 
-from eigerwatch.config import Settings, StoreSettings, WebSettings
+from eigerwatch.config import Settings
 from eigerwatch.errors import ConfigError
+from eigerwatch.sections import StoreSettings, WebSettings
 from eigerwatch.web.application import create_app
 from eigerwatch.web.listener import bind, url_of
 from eigerwatch.web.serve import WebServer, serve

@@ -11,9 +11,9 @@ from helpers import wait_until
 from kernel_cases import BSLZ4, answer, encode
 from kernel_cases import image as pixels
 
-from eigerwatch.config import ReduceSettings
 from eigerwatch.model import Encoding, Image, PixelFilter, RejectReason
 from eigerwatch.reduce import Reduced
+from eigerwatch.sections import ReduceSettings
 from eigerwatch.workers import Reducer
 
 SHAPE = (100, 90)

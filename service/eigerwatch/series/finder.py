@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from eigerwatch.config import SeriesSettings
 from eigerwatch.model import SeriesStart, SourceKind
+from eigerwatch.sections import SeriesSettings
 from eigerwatch.selection import Selector
 from eigerwatch.series.identity import series_key
 from eigerwatch.series.instructions import HeaderAdopted, Instruction, Opened

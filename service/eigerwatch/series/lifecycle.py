@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from eigerwatch.config import SeriesSettings
 from eigerwatch.model import BadFrame, SourceState
+from eigerwatch.sections import SeriesSettings
 from eigerwatch.series.instructions import (
     Closed,
     FrameRejected,

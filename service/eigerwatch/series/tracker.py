@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from eigerwatch.config import SeriesSettings
 from eigerwatch.model import (
     BadFrame,
     Frame,
@@ -17,6 +16,7 @@ from eigerwatch.model import (
     SourceKind,
     SourceState,
 )
+from eigerwatch.sections import SeriesSettings
 from eigerwatch.selection import Selector
 from eigerwatch.series.finder import SeriesFinder
 from eigerwatch.series.guard import ReplayGuard

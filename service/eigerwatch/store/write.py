@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import structlog
 
-from eigerwatch.config import StoreSettings
 from eigerwatch.model import FRAME_RECORD, REGION_ROW, EventKind, PixelMask
+from eigerwatch.sections import StoreSettings
 from eigerwatch.store import keys, maskcodec
 from eigerwatch.store import operations as ops
 from eigerwatch.store.backlog import Backlog

@@ -10,8 +10,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from eigerwatch.config import WebSettings
 from eigerwatch.errors import StoreError, UnknownSeriesError
+from eigerwatch.sections import WebSettings
 from eigerwatch.web import api, downloads, images, schemas
 from eigerwatch.web.live import LiveHub, software_version
 from eigerwatch.web.pages import STATIC, OwnFiles, Pages

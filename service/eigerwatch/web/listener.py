@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 
-from eigerwatch.config import WebSettings
 from eigerwatch.errors import ConfigError
+from eigerwatch.sections import WebSettings
 
 
 def bind(settings: WebSettings) -> socket.socket:

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from eigerwatch.config import WebSettings
 from eigerwatch.errors import StoreError, UnknownSeriesError
+from eigerwatch.sections import WebSettings
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import StoredEvent
 from eigerwatch.web import tick
