@@ -20,6 +20,15 @@ def logging_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--scenarios",
+        type=int,
+        default=30,
+        help="how many runs of known truth to judge by; 200 are what counts",
+    )
+
+
 def pytest_report_header() -> str:
     return f"kernel variants of this build and CPU: {', '.join(VARIANTS)}"
 

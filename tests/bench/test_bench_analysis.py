@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scenarios import scenario
 
+from eigerwatch.analysis.bootstrap import uncertainty
 from eigerwatch.analysis.decimate import envelope
+from eigerwatch.analysis.rolling import Rolling
+from eigerwatch.analysis.stationarity import stationarity
 from eigerwatch.analysis.statistics import describe, detrend
 from eigerwatch.export.files import sums_csv_lines
 from eigerwatch.export.plot import write_html
@@ -60,6 +65,33 @@ def test_describe(benchmark: Any, totals: np.ndarray, stored: np.ndarray) -> Non
 def test_detrend(benchmark: Any, totals: np.ndarray) -> None:
     result = benchmark(detrend, totals)
     assert result.mean() == pytest.approx(totals.mean(), rel=1e-12)
+
+
+def test_uncertainty_of_a_minute(benchmark: Any) -> None:
+    run = scenario(3, modules=False)
+    used = ~run.excluded
+    totals, positions = run.totals[used], run.positions[used]
+    result = benchmark(uncertainty, totals, positions, run.topups)
+    assert result.cv_detrended.low < run.cv_percent < result.cv_detrended.high
+
+
+def test_stationarity_of_a_minute(benchmark: Any) -> None:
+    run = scenario(3, topups=0, damage=False, drift_percent=0, modules=False)
+    assert benchmark(stationarity, run.totals, run.positions).holds
+
+
+def test_rolling_update(benchmark: Any, totals: np.ndarray) -> None:
+    window = Rolling(frames=45_000)
+    window.add(np.arange(45_000), totals[:45_000])
+    steps = count(45_000, 75)
+
+    def update() -> int:
+        start = next(steps)
+        at = start % (FRAMES - 75)
+        window.add(np.arange(start, start + 75), totals[at : at + 75])
+        return window.statistics().n
+
+    assert benchmark(update) == 45_000
 
 
 def test_sums_csv(benchmark: Any, totals: np.ndarray) -> None:
