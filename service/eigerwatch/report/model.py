@@ -1,0 +1,113 @@
+"""What a report is made from, beside the analysis itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from eigerwatch.analysis.allan import AllanDeviation, allan_deviation
+from eigerwatch.analysis.assessment import Assessment
+from eigerwatch.analysis.detrending import detrended
+from eigerwatch.analysis.measured import Measured
+from eigerwatch.analysis.segments import boundaries
+from eigerwatch.analysis.shot_noise import ShotNoise, split
+from eigerwatch.analysis.spectrogram import Spectrogram, spectrogram
+from eigerwatch.analysis.targets import Judged
+
+Box = tuple[float, float, float, float]
+"""y0, y1, x0, x1 [pixels], the second of each excluded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a report is about, as plain text; it is escaped where it is shown."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...] = ()
+    """Label and value: series, detector, serial, started, frames, filter, mask, ..."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Key and value of every setting in effect."""
+    version: str = ""
+    """Of the software."""
+    made: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When the report was made."""
+    region_names: tuple[str, ...] = ()
+    """Of the columns of ``Measured.regions``; by default module 1, module 2, ..."""
+    region_boxes: tuple[Box, ...] = ()
+    """Where they lie on the detector; empty: not known."""
+
+    def region_name(self, row: int) -> str:
+        """Return what a region is called."""
+        if row < len(self.region_names):
+            return self.region_names[row].replace("_", " ")
+        return f"module {row + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class RegionFigures:
+    """One region of the detector, over the frames used."""
+
+    name: str
+    mean: float
+    """[counts]"""
+    cv_percent: float
+    """Detrended by segment [%]."""
+    shot: ShotNoise
+    damaged: bool
+    """An event says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run with everything that its report shows."""
+
+    subject: Subject
+    assessment: Assessment
+    judged: Judged | None
+    """None: nothing was held against limits."""
+    frames: Measured
+    """All stored frames of the selection, the excluded ones too."""
+    allan: AllanDeviation | None = None
+    """None: frequencies were not looked at."""
+    spectrogram: Spectrogram | None = None
+    regions: tuple[RegionFigures, ...] = ()
+
+
+def analysed(
+    subject: Subject, assessment: Assessment, judged: Judged | None, frames: Measured
+) -> Run:
+    """Return the run with the analyses that only a report needs."""
+    found = assessment.frequencies
+    return Run(
+        subject=subject,
+        assessment=assessment,
+        judged=judged,
+        frames=frames,
+        allan=None if found is None else allan_deviation(found.signal),
+        spectrogram=(
+            None if found is None else spectrogram(found.signal, found.lines.sines)
+        ),
+        regions=_regions(subject, assessment),
+    )
+
+
+def _regions(subject: Subject, assessment: Assessment) -> tuple[RegionFigures, ...]:
+    used = assessment.measured
+    if used.regions is None:
+        return ()
+    knots = boundaries(assessment.segments)
+    damaged = {row for event in assessment.events for row in event.regions}
+    found = []
+    for row in range(used.regions.shape[1]):
+        rest = detrended(used.regions[:, row], used.positions, knots)
+        found.append(
+            RegionFigures(
+                name=subject.region_name(row),
+                mean=rest.mean,
+                cv_percent=rest.cv_percent,
+                shot=split(rest.mean, rest.std),
+                damaged=row in damaged,
+            )
+        )
+    return tuple(found)
