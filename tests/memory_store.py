@@ -12,6 +12,7 @@ import numpy as np
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.model import FRAME_RECORD, REGION_ROW, FrameFlag
 from eigerwatch.store.info import Ledger, SeriesInfo
+from eigerwatch.store.notes import Exclusion, Note
 from eigerwatch.store.read import StoredEvent
 
 
@@ -260,3 +261,40 @@ class MemoryStore:
         if key not in self._series:
             raise UnknownSeriesError(key)
         return self._series[key]
+
+
+class MemoryNotes:
+    """Notes in memory that answer like `eigerwatch.store.notes.Notes`."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, list[Note]] = {}
+        self._exclusions: dict[str, list[Exclusion]] = {}
+
+    def add(self, key: str, text: str, author: str = "") -> Note:
+        kept = self._notes.setdefault(key, [])
+        kept.append(Note(f"n{len(kept)}", int(time.time() * 1000), author, text))
+        return kept[-1]
+
+    def remove(self, key: str, note_id: str) -> None:
+        kept = self._notes.get(key, [])
+        self._notes[key] = [note for note in kept if note.id != note_id]
+
+    def all(self, key: str) -> list[Note]:
+        return list(self._notes.get(key, []))
+
+    def exclude(
+        self,
+        key: str,
+        first: int,
+        last: int,
+        *,
+        excluded: bool = True,
+        author: str = "",
+        reason: str = "",
+    ) -> str:
+        kept = self._exclusions.setdefault(key, [])
+        kept.append(Exclusion(f"{len(kept)}-0", first, last, excluded, author, reason))
+        return kept[-1].id
+
+    def exclusions(self, key: str) -> list[Exclusion]:
+        return list(self._exclusions.get(key, []))

@@ -219,3 +219,13 @@ def _part(positions: npt.NDArray[np.int64], one: Interval) -> slice:
     if one.last is None:
         return slice(start, positions.size)
     return slice(start, int(np.searchsorted(positions, one.last, side="right")))
+
+
+def mask_of(
+    positions: npt.NDArray[np.int64], intervals: Sequence[Interval]
+) -> npt.NDArray[np.bool_]:
+    """Return (n,) true for frames that lie in an interval."""
+    mask = np.zeros(positions.size, np.bool_)
+    for one in intervals:
+        mask[_part(positions, one)] = True
+    return mask

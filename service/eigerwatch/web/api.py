@@ -11,7 +11,6 @@ from starlette.websockets import WebSocket
 from eigerwatch.analysis import decimate
 from eigerwatch.model import FRAME_RECORD
 from eigerwatch.web import describing, schemas
-from eigerwatch.web.frames import Scope
 from eigerwatch.web.live import LiveHub, ViewMessage
 from eigerwatch.web.parameters import (
     BINARY,
@@ -25,6 +24,7 @@ from eigerwatch.web.parameters import (
     To,
     clipped_range,
     resolved,
+    scope_of,
 )
 from eigerwatch.web.security import same_origin
 from eigerwatch.web.ticks import View, points_for
@@ -137,7 +137,7 @@ def create_router(watch: Watch, hub: LiveHub) -> APIRouter:
         The whole series, the frames [from, to), the `last` frames, or those of the
         last `seconds`.
         """
-        scope = _scope(start, stop, last, seconds)
+        scope = scope_of(start, stop, last, seconds)
         info, channel = resolved(watch, series, channel)
         description = watch.ticks.describe(info, channel, scope)
         return describing.statistics(info.key, channel, scope.kind, description)
@@ -194,22 +194,6 @@ def create_router(watch: Watch, hub: LiveHub) -> APIRouter:
         await hub.serve(websocket)
 
     return router
-
-
-def _scope(
-    start: int | None, stop: int | None, last: int | None, seconds: float | None
-) -> Scope:
-    ranged = start is not None or stop is not None
-    if ranged + (last is not None) + (seconds is not None) > 1:
-        raise HTTPException(400, "give one of from/to, last and seconds, not several")
-    if last is not None:
-        return Scope("frames", last=last)
-    if seconds is not None:
-        return Scope("seconds", last=seconds)
-    if ranged:
-        clipped_range(start, stop, 0)
-        return Scope("range", start=start or 0, stop=stop)
-    return Scope()
 
 
 def _rows(

@@ -8,14 +8,18 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.sections import WebSettings
-from eigerwatch.web import api, downloads, images, schemas
+from eigerwatch.frames import FrameCache
+from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
+from eigerwatch.web import analysing, api, downloads, images, schemas
+from eigerwatch.web.assessing import Assessor
+from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub, software_version
 from eigerwatch.web.pages import STATIC, OwnFiles, Pages
-from eigerwatch.web.reading import StoreReader
+from eigerwatch.web.reading import NoteStore, StoreReader
 from eigerwatch.web.security import Guard
 from eigerwatch.web.source import BEAT_LIMIT_S
 from eigerwatch.web.watch import Watch
@@ -23,8 +27,8 @@ from eigerwatch.web.watch import Watch
 DESCRIPTION = """\
 The beam's intensity, frame by frame, from the frames of a DECTRIS Eiger.
 
-Everything here only reads. Frames are numbered from 0 (image_id); ranges are \
-[from, to). 64-bit integers are decimal strings; unknown is null.
+All but notes and exclusions only reads. Frames are numbered from 0 (image_id); \
+ranges are [from, to). 64-bit integers are decimal strings; unknown is null.
 
 Live data come by the WebSocket `/api/v1/live`. The client says `view` (series or \
 `live`, channel, from, to, px, scope, window) and confirms every binary tick with \
@@ -34,7 +38,14 @@ then the header's `blocks`, little-endian, each at a multiple of 8 bytes.
 """
 
 
-def create_app(reader: StoreReader, settings: WebSettings) -> FastAPI:
+def create_app(
+    reader: StoreReader,
+    settings: WebSettings,
+    *,
+    notes: NoteStore | None = None,
+    analysis: AnalysisSettings | None = None,
+    targets: TargetSettings | None = None,
+) -> FastAPI:
     """Return the web application.
 
     Parameters
@@ -43,20 +54,31 @@ def create_app(reader: StoreReader, settings: WebSettings) -> FastAPI:
         `eigerwatch.store.read.Reader`, or anything that answers like it.
     settings
         Host names under which it may be used, and the rate of live updates.
+    notes
+        Where people note something and exclude frames; None: they cannot.
+    analysis, targets
+        How runs are judged; None: the defaults.
     """
-    watch = Watch(reader)
-    hub = LiveHub(watch, settings)
+    targets = targets or TargetSettings()
+    frames = FrameCache(reader)
+    assessor = Assessor(reader, frames, notes, analysis or AnalysisSettings(), targets)
+    watch = Watch(reader, frames, assessor)
+    beam = BeamWatch(watch, assessor, targets)
+    hub = LiveHub(watch, settings, beam)
     pages = Pages()
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         clock = asyncio.create_task(hub.run())
+        beam.start()
         try:
             yield
         finally:
             clock.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await clock
+            await run_in_threadpool(beam.stop)
+            assessor.close()
 
     app = FastAPI(
         title="Eigerwatch",
@@ -76,6 +98,8 @@ def create_app(reader: StoreReader, settings: WebSettings) -> FastAPI:
     app.add_exception_handler(UnknownSeriesError, _not_found)
     app.add_exception_handler(StoreError, _store_away)
     app.include_router(api.create_router(watch, hub))
+    app.include_router(analysing.create_router(watch, assessor, beam, notes))
+    app.include_router(analysing.health_router(beam))
     app.include_router(images.create_router(watch))
     app.include_router(downloads.create_router(watch))
     app.include_router(pages.router())

@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from eigerwatch.export.files import is_stored, sums_csv_lines, table_csv
 from eigerwatch.export.plot import plot_html
+from eigerwatch.frames import Scope
 from eigerwatch.store.info import SeriesInfo
-from eigerwatch.web.frames import Scope
 from eigerwatch.web.parameters import (
     PROBLEMS,
     Channel,

@@ -15,11 +15,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
+from eigerwatch.frames import Scope
 from eigerwatch.sections import WebSettings
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import StoredEvent
 from eigerwatch.web import tick
-from eigerwatch.web.frames import Scope
+from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.ticks import PROTOCOL, Tick, View, points_for
 from eigerwatch.web.watch import LIVE, Situation, Watch
 
@@ -103,9 +104,10 @@ class _Client:
 class LiveHub:
     """Serves all WebSocket clients from one clock."""
 
-    def __init__(self, watch: Watch, settings: WebSettings) -> None:
+    def __init__(self, watch: Watch, settings: WebSettings, beam: BeamWatch) -> None:
         self.allowed_hosts = settings.allowed_hosts
         self._watch = watch
+        self._beam = beam
         self._period_s = 1 / settings.tick_hz
         self._hello: dict[str, Any] = {
             "t": "hello",
@@ -145,7 +147,13 @@ class LiveHub:
             if now_s >= next_state_s or seen != state or hurried:
                 next_state_s = now_s + HEARTBEAT_S
                 state = seen
-                text = tick.dumps(self._watch.state_message(situation))
+                found = self._beam.beam
+                text = tick.dumps(
+                    {
+                        **self._watch.state_message(situation),
+                        "beam": {**found.judged.as_dict(), "since": found.since_ms},
+                    }
+                )
                 for client in self._clients:
                     client.state = text
                     client.wake.set()

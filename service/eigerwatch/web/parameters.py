@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import HTTPException, Path, Query
 
+from eigerwatch.frames import Scope
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import schemas
 from eigerwatch.web.watch import Watch
@@ -55,3 +56,20 @@ def clipped_range(start: int | None, stop: int | None, n: int) -> tuple[int, int
         raise HTTPException(400, f"the range ends at {stop}, before its start {start}")
     last = n if stop is None else min(stop, n)
     return min(start or 0, last), last
+
+
+def scope_of(
+    start: int | None, stop: int | None, last: int | None, seconds: float | None
+) -> Scope:
+    """Return the selection meant; at most one of range, last and seconds is given."""
+    ranged = start is not None or stop is not None
+    if ranged + (last is not None) + (seconds is not None) > 1:
+        raise HTTPException(400, "give one of from/to, last and seconds, not several")
+    if last is not None:
+        return Scope("frames", last=last)
+    if seconds is not None:
+        return Scope("seconds", last=seconds)
+    if ranged:
+        clipped_range(start, stop, 0)
+        return Scope("range", start=start or 0, stop=stop)
+    return Scope()

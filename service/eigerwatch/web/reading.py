@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from eigerwatch.store.info import SeriesInfo
+from eigerwatch.store.notes import Exclusion, Note
 from eigerwatch.store.read import StoredEvent
 
 
@@ -53,4 +54,37 @@ class StoreReader(Protocol):
 
     def owner(self) -> dict[str, Any] | None:
         """Return who owns the detector's stream, None where nobody does."""
+        ...
+
+
+class NoteStore(Protocol):
+    """`eigerwatch.store.notes.Notes`, or what answers like it; as `StoreReader`."""
+
+    def add(self, key: str, text: str, author: str = "") -> Note:
+        """Write a note."""
+        ...
+
+    def remove(self, key: str, note_id: str) -> None:
+        """Delete a note; nothing happens if there is none."""
+        ...
+
+    def all(self, key: str) -> list[Note]:
+        """Return the notes, oldest first."""
+        ...
+
+    def exclude(
+        self,
+        key: str,
+        first: int,
+        last: int,
+        *,
+        excluded: bool = True,
+        author: str = "",
+        reason: str = "",
+    ) -> str:
+        """Exclude frames first to last, both inclusive, or take them back."""
+        ...
+
+    def exclusions(self, key: str) -> list[Exclusion]:
+        """Return what was excluded and taken back, in order."""
         ...

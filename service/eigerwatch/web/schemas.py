@@ -263,3 +263,135 @@ class Health(_Answer):
     store: str
     consumer: str
     consumer_age_s: float | None
+
+
+class Analysis(_Answer):
+    """Everything that is said about a selection; all parts hold their units by name."""
+
+    series: str
+    channel: str
+    scope: str
+    newest: int
+    """Highest frame number known when this was said."""
+    judged: dict[str, Any]
+    """Decision (go, no_go, no_beam, unknown), reason, and each limit."""
+    usage: dict[str, Any]
+    """Frames used, and those excluded by reason."""
+    missing: int
+    """Frames between the first and the last that are not stored."""
+    events: list[dict[str, Any]]
+    segments: list[dict[str, Any]]
+    """Stable stretches."""
+    proposed: dict[str, Any] | None
+    """The longest of them."""
+    topups: dict[str, Any] | None
+    """Period of the top-ups [s], learned from those so far, and the next one."""
+    table: dict[str, Any]
+    """The origin's table, raw and detrended by one line."""
+    detrended: dict[str, Any]
+    """Detrended by one line for each stretch."""
+    drift: dict[str, Any]
+    shot_noise: dict[str, Any]
+    uncertainty: dict[str, Any]
+    """Intervals of the CVs."""
+    judgement: dict[str, Any]
+    """photon_limited, mixed or beam_limited."""
+    stationarity: dict[str, Any]
+    time_base: dict[str, Any]
+    frequencies: dict[str, Any] | None
+    """Lines and bands."""
+
+
+class Spectra(_Answer):
+    """A selection's fluctuation by frequency."""
+
+    series: str
+    channel: str
+    spectrum: dict[str, Any]
+    """One-sided density of the relative intensity [1/Hz]."""
+    search: dict[str, Any]
+    """Lines, strongest first."""
+    bands: dict[str, Any]
+    allan: dict[str, Any]
+    spectrogram: dict[str, Any]
+
+
+class Position(_Answer):
+    """Common and differential fluctuation of the modules."""
+
+    series: str
+    channel: str
+    position: dict[str, Any]
+
+
+class Comparison(_Answer):
+    """B against A."""
+
+    a: str
+    b: str
+    comparison: dict[str, Any]
+
+
+class Beam(_Answer):
+    """The decision about the newest frames of the followed series."""
+
+    series: str | None
+    channel: str | None
+    judged: dict[str, Any]
+    since_ms: float
+    """When the decision last changed, UTC epoch [ms]."""
+    newest: int | None
+    """Newest frame judged."""
+
+
+class Note(_Answer):
+    """What somebody noted about a series."""
+
+    id: str
+    ms: int
+    """UTC epoch [ms]."""
+    author: str
+    text: str
+
+
+class NewNote(BaseModel):
+    """A note to write."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=4000)
+    author: str = Field(default="", max_length=200)
+
+
+class NewExclusion(BaseModel):
+    """Frames to leave out, or to take back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: int = Field(ge=0, lt=2**40)
+    """image_id."""
+    last: int = Field(ge=0, lt=2**40)
+    """image_id, inclusive."""
+    excluded: bool = True
+    """False: these frames count, whatever events say."""
+    author: str = Field(default="", max_length=200)
+    reason: str = Field(default="", max_length=4000)
+
+
+class Exclusion(_Answer):
+    """Frames left out by hand, or taken back."""
+
+    id: str
+    first: int
+    last: int
+    excluded: bool
+    author: str
+    reason: str
+
+
+class Notes(_Answer):
+    """What people noted and excluded, oldest first."""
+
+    series: str
+    notes: list[Note]
+    exclusions: list[Exclusion]

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from eigerwatch.config import Settings
 from eigerwatch.store.client import connect
+from eigerwatch.store.notes import Notes
 from eigerwatch.store.read import Reader
 from eigerwatch.web.application import create_app
 from eigerwatch.web.listener import bind, url_of
@@ -85,7 +86,14 @@ def serve(
     with closing(listener):
         client = connect(store_url)
         reader = Reader(client, settings.archive_dir, settings.store.max_frames)
-        server = WebServer(create_app(reader, settings.web), listener)
+        app = create_app(
+            reader,
+            settings.web,
+            notes=Notes(client),
+            analysis=settings.analysis,
+            targets=settings.targets,
+        )
+        server = WebServer(app, listener)
         log.info("page ready", url=server.url)
         with _ended_by_signals(server):
             server.run()

@@ -13,11 +13,13 @@ from uuid import uuid4
 import numpy as np
 
 from eigerwatch.analysis import decimate
+from eigerwatch.analysis.exclusion import Interval, mask_of
 from eigerwatch.analysis.shot_noise import shot_noise
 from eigerwatch.analysis.statistics import Description, describe, finite_or_none
+from eigerwatch.frames import FrameCache, Scope, SeriesFrames
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import tick
-from eigerwatch.web.frames import FrameCache, Scope, SeriesFrames
+from eigerwatch.web.assessing import Answer, Assessor, summary
 from eigerwatch.web.source import RECEIVING_STATES, Judgement
 
 PROTOCOL = 1
@@ -67,10 +69,11 @@ class Tick:
 class TickBuilder:
     """Builds ticks and remembers the newest of every view; thread-safe."""
 
-    def __init__(self, frames: FrameCache) -> None:
+    def __init__(self, frames: FrameCache, assessor: Assessor) -> None:
         self.epoch = str(uuid4())
         """New with every start of the web process: sequence numbers restart."""
         self.frames = frames
+        self.assessor = assessor
         self._lock = threading.Lock()
         self._seq = 0
         self._ticks: OrderedDict[View, Tick] = OrderedDict()
@@ -82,12 +85,14 @@ class TickBuilder:
         """Return the view's tick; the one built before where nothing changed."""
         frames = self.frames.get(info, view.channel)
         live = judgement.state in RECEIVING_STATES
+        answer = self.assessor.assess_soon(info, view.channel)
+        left_out = answer.assessment.excluded.intervals if answer else ()
         with self._lock:
             version = frames.version
-            whole = self._describe(frames, WHOLE, live)
-            scoped = self._describe(frames, view.scope, live)
+            whole = self._describe(frames, WHOLE, live, left_out)
+            scoped = self._describe(frames, view.scope, live, left_out)
             content = (
-                version, whole.version, scoped.version,
+                version, whole.version, scoped.version, id(answer),
                 judgement, info.state, info.number_of_images, n_events,
             )  # fmt: skip
             known = self._ticks.pop(view, None)
@@ -95,7 +100,7 @@ class TickBuilder:
                 self._seq += 1
                 data = _encode(
                     self.epoch, self._seq, view, info, judgement, n_events,
-                    frames, whole.description, scoped.description,
+                    frames, whole.description, scoped.description, answer,
                 )  # fmt: skip
                 known = Tick(self._seq, data, content)
             self._ticks[view] = known
@@ -104,23 +109,30 @@ class TickBuilder:
             return known
 
     def describe(self, info: SeriesInfo, channel: str, scope: Scope) -> Description:
-        """Return exact statistics of a scope."""
-        frames = self.frames.get(info, channel)
-        with self._lock:
-            return self._describe(frames, scope, live=False).description
+        """Return exact statistics of a scope, without the frames that do not count."""
+        selection = self.frames.get(info, channel).select(scope)
+        left_out = self.assessor.excluded(info, channel, selection.positions).mask
+        return describe(selection.totals[~left_out], selection.positions[~left_out])
 
-    def _describe(self, frames: SeriesFrames, scope: Scope, live: bool) -> _Described:
+    def _describe(
+        self,
+        frames: SeriesFrames,
+        scope: Scope,
+        live: bool,
+        left_out: tuple[Interval, ...],
+    ) -> _Described:
         key = (frames.series, frames.channel, scope)
         known = self._described.pop(key, None)
         now_s = time.monotonic()
         fresh = known is not None and (
-            known.version == frames.version
+            known.version == (frames.version, left_out)
             or (live and frames.n > LONG_SERIES and now_s - known.made_s < 1)
         )
         if known is None or not fresh:
-            version = frames.version
+            version = (frames.version, left_out)
             selection = frames.select(scope)
-            description = describe(selection.totals, selection.positions)
+            used = ~mask_of(selection.positions, left_out)
+            description = describe(selection.totals[used], selection.positions[used])
             known = _Described(version, now_s, description)
         self._described[key] = known
         while len(self._described) > 2 * KEPT_TICKS:
@@ -130,7 +142,7 @@ class TickBuilder:
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    version: int
+    version: Hashable
     made_s: float
     description: Description
 
@@ -145,6 +157,7 @@ def _encode(
     frames: SeriesFrames,
     whole: Description,
     scoped: Description,
+    answer: Answer | None,
 ) -> bytes:
     start = min(view.start or 0, frames.n)
     stop = frames.n if view.stop is None else min(view.stop, frames.n)
@@ -183,6 +196,7 @@ def _encode(
         "missing": ledger.missing if ledger else 0,
         "ev_seq": n_events,
         "stats": statistics(scoped, view.scope),
+        "assessment": None if answer is None else summary(answer),
         "tiles": {
             "cv_percent": finite_or_none(whole.detrended.cv_percent),
             **shot_noise(whole.detrended).as_dict(),

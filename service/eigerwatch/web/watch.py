@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
+from eigerwatch.frames import FrameCache
 from eigerwatch.model import SourceState
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import StoredEvent
-from eigerwatch.web.frames import FrameCache
+from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.reading import StoreReader
 from eigerwatch.web.source import (
     BEAT_LIMIT_S,
@@ -54,9 +55,11 @@ class Situation:
 class Watch:
     """Reads the store for everyone; thread-safe."""
 
-    def __init__(self, reader: StoreReader) -> None:
+    def __init__(
+        self, reader: StoreReader, frames: FrameCache, assessor: Assessor
+    ) -> None:
         self.reader = reader
-        self.ticks = TickBuilder(FrameCache(reader))
+        self.ticks = TickBuilder(frames, assessor)
         self._source = SourceWatch()
         self._lock = threading.Lock()
         self._situation: Situation | None = None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from memory_store import MemoryStore
 
-from eigerwatch.web.frames import HOLE_BLOCK, FrameCache, Scope, SeriesFrames
+from eigerwatch.frames import HOLE_BLOCK, FrameCache, Scope, SeriesFrames
 
 KEY = "live:01J"
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
-from eigerwatch.model import FrameFlag
+from eigerwatch.model import FRAME_RECORD, FrameFlag
 from eigerwatch.store.info import Ledger, SeriesInfo
-from eigerwatch.web.reading import StoreReader
 
 READ_FRAMES = 50_000
 """Rows read from the store at a time: 3.2 MB."""
@@ -20,7 +19,27 @@ HOLE_BLOCK = 4096
 RATE_WINDOW_NS = 2_000_000_000
 """Arrival times over which the frame rate is averaged [ns]."""
 
-_COLUMNS = {"total": "<u8", "flags": "<u2", "start_ns": "<i8", "received_ns": "<i8"}
+_COLUMNS = {
+    name: FRAME_RECORD[name]
+    for name in (
+        *("total", "kept", "sentinel", "flags", "settings"),
+        *("start_ns", "received_ns"),
+    )
+}
+
+
+class RowReader(Protocol):
+    """The part of `eigerwatch.store.read.Reader` that is needed here."""
+
+    def rows(
+        self, key: str, channel: str, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        """Return FRAME_RECORDs of [start, stop), clipped; not stored: all zero."""
+        ...
+
+    def rejected(self, key: str, channel: str) -> dict[int, str]:
+        """Return the rejected frames and why."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +68,13 @@ class Selection:
 class SeriesFrames:
     """Totals, flags and times of one channel of one series; thread-safe."""
 
-    def __init__(self, reader: StoreReader, series: str, channel: str) -> None:
+    def __init__(self, reader: RowReader, series: str, channel: str) -> None:
         self.series = series
         self.channel = channel
         self.version = 0
         """Grows with every change of the content."""
+        self.changed_from = 0
+        """First frame that the last change concerned."""
         self.ledger: Ledger | None = None
         self.oldest_new_ns = 0
         """Arrival of the first frame that the last change brought [ns]."""
@@ -79,7 +100,7 @@ class SeriesFrames:
                 }
             first_new = self._n
             self._read(self._n, n)
-            self._fill_holes(ledger.stored)
+            self.changed_from = min(first_new, self._fill_holes(ledger.stored))
             if ledger.rejected != (self.ledger.rejected if self.ledger else 0):
                 rejected = self._reader.rejected(self.series, self.channel)
                 self._rejected = np.array(sorted(rejected), np.int64)
@@ -95,22 +116,43 @@ class SeriesFrames:
         """Frames known, holes included: the highest frame number + 1."""
         return self._n
 
+    def bounds(self, scope: Scope) -> tuple[int, int]:
+        """Return first frame and first frame after a scope."""
+        with self._lock:
+            return self._bounds(scope)
+
     def select(self, scope: Scope) -> Selection:
         """Return the stored frames of `scope`, copied."""
         with self._lock:
-            start, stop = 0, self._n
-            if scope.kind == "frames":
-                start = max(0, self._n - int(scope.last))
-            elif scope.kind == "range":
-                start = min(max(0, scope.start), self._n)
-                stop = self._n if scope.stop is None else min(scope.stop, self._n)
-            stored = self._stored(start, stop)
-            if scope.kind == "seconds" and stored.any():
-                times = self._data["start_ns"][start:stop]
-                newest = int(times[stored].max())
-                stored &= times >= newest - round(scope.last * 1e9)
-            positions = np.flatnonzero(stored) + start
+            start, stop = self._bounds(scope)
+            positions = np.flatnonzero(self._stored(start, stop)) + start
             return Selection(positions, self._data["total"][positions])
+
+    def _bounds(self, scope: Scope) -> tuple[int, int]:
+        start, stop = 0, self._n
+        if scope.kind == "frames":
+            start = max(0, self._n - int(scope.last))
+        elif scope.kind == "range":
+            start = min(max(0, scope.start), self._n)
+            stop = self._n if scope.stop is None else min(scope.stop, self._n)
+        elif scope.kind == "seconds":
+            stored = np.flatnonzero(self._stored(0, self._n))
+            times = self._data["start_ns"][stored]
+            if times.size:
+                recent = times >= times.max() - round(scope.last * 1e9)
+                start = int(stored[np.argmax(recent)])
+        return start, stop
+
+    def records(self, start: int, stop: int) -> np.ndarray:
+        """Return what is kept of the FRAME_RECORDs of [start, stop), else zero."""
+        with self._lock:
+            stop = min(stop, self._n)
+            start = min(start, stop)
+            found = np.zeros(stop - start, FRAME_RECORD)
+            for name, column in self._data.items():
+                found[name] = column[start:stop]
+            found["flags"][~self._stored(start, stop)] = 0
+            return found
 
     def span(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Return totals (uint64) and stored (bool) of the frames [start, stop)."""
@@ -203,24 +245,35 @@ class SeriesFrames:
                 self._data[name][first : first + len(rows)] = rows[name]
         self._n = max(self._n, stop)
 
-    def _fill_holes(self, n_stored: int) -> None:
-        """Read again where frames came late, newest first, until all are found."""
+    def _fill_holes(self, n_stored: int) -> int:
+        """Read again where frames came late, newest first, until all are found.
+
+        Returns
+        -------
+        int
+            First frame that may have changed.
+        """
+        changed_from = self._n
         stored = self._stored(0, self._n)
         missed = n_stored - int(np.count_nonzero(stored))
         for start in range((self._n - 1) // HOLE_BLOCK * HOLE_BLOCK, -1, -HOLE_BLOCK):
             if missed <= 0:
-                return
+                break
             stop = min(start + HOLE_BLOCK, self._n)
             before = int(np.count_nonzero(stored[start:stop]))
             if before < stop - start:
                 self._read(start, stop)
-                missed -= int(np.count_nonzero(self._stored(start, stop))) - before
+                found = int(np.count_nonzero(self._stored(start, stop))) - before
+                missed -= found
+                if found:
+                    changed_from = start
+        return changed_from
 
 
 class FrameCache:
     """The series looked at lately, at most `limit` of them in memory."""
 
-    def __init__(self, reader: StoreReader, limit: int = 8) -> None:
+    def __init__(self, reader: RowReader, limit: int = 8) -> None:
         self._reader = reader
         self._limit = limit
         self._lock = threading.Lock()

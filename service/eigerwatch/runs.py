@@ -1,0 +1,274 @@
+"""Stored series as runs to be analysed: their frames, and what happened in them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import numpy as np
+
+from eigerwatch.analysis.assessment import AssessmentOptions
+from eigerwatch.analysis.conditions import Conditions
+from eigerwatch.analysis.events.detect import Detector
+from eigerwatch.analysis.events.model import DetectionOptions, Event, EventKind
+from eigerwatch.analysis.exclusion import Edit, ExclusionRules, Exclusions
+from eigerwatch.analysis.measured import Measured, measured_of
+from eigerwatch.frames import SeriesFrames
+from eigerwatch.sections import AnalysisSettings
+from eigerwatch.store.info import SeriesInfo, json_of
+from eigerwatch.store.notes import Exclusion
+
+PIECE = 10_000
+"""Frames whose regions are read at a time."""
+EVERY_FRAMES = 75
+"""Frames that must have come before steps and drift are looked for again."""
+
+
+class RegionReader(Protocol):
+    """The part of `eigerwatch.store.read.Reader` that is needed here."""
+
+    def region_rows(
+        self, key: str, channel: str, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        """Return (n, regions) of REGION_ROW of [start, stop), clipped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RegionsMeant:
+    """The regions of one settings version."""
+
+    modules: tuple[int, ...]
+    """Columns of the region rows that are detector modules."""
+    described: tuple[dict[str, Any], ...]
+    """All regions, as stored."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the modules."""
+        return tuple(str(self.described[k].get("name", "")) for k in self.modules)
+
+    @property
+    def boxes(self) -> tuple[tuple[float, float, float, float], ...]:
+        """(y0, y1, x0, x1) of the modules; empty where they are not told."""
+        found = []
+        for k in self.modules:
+            try:
+                (y0, y1), (x0, x1) = self.described[k]["y"], self.described[k]["x"]
+                found.append((float(y0), float(y1), float(x0), float(x1)))
+            except (KeyError, TypeError, ValueError):
+                return ()
+        return tuple(found)
+
+
+def regions_of(info: SeriesInfo, settings: int | None = None) -> RegionsMeant:
+    """Return the regions of a settings version; None: of the newest one."""
+    versions = json_of(info.meta.get("settings"), list) or []
+    described: tuple[dict[str, Any], ...] = ()
+    for version in versions:
+        if not isinstance(version, dict) or not isinstance(
+            version.get("regions"), list
+        ):
+            continue
+        if settings is None or version.get("number") == settings:
+            described = tuple(r for r in version["regions"] if isinstance(r, dict))
+    modules = tuple(k for k, r in enumerate(described) if r.get("module"))
+    return RegionsMeant(modules, described)
+
+
+class StoredRun:
+    """One channel of a stored series, brought up to date as frames come; thread-safe.
+
+    Frames counted with other settings than the newest ones have other sums: a series
+    whose settings changed is judged from the change on.
+    """
+
+    def __init__(self, reader: RegionReader, frames: SeriesFrames) -> None:
+        self.frames = frames
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._version = -1
+        self._start = 0
+        self._settings: int | None = None
+        self._detector = Detector()
+        self._fed = 0
+
+    def events(self, info: SeriesInfo) -> list[Event]:
+        """Return what happened so far, by the frames that are known now."""
+        with self._lock:
+            self._update(info)
+            return self._detector.recent_events(EVERY_FRAMES)
+
+    def measured(
+        self,
+        info: SeriesInfo,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        regions: bool = False,
+    ) -> Measured:
+        """Return the stored frames of [start, stop) that have the newest settings.
+
+        Parameters
+        ----------
+        regions
+            Whether to read the modules' sums too.
+        """
+        with self._lock:
+            self._update(info)
+            first = max(start, self._start)
+            last = self.frames.n if stop is None else min(stop, self.frames.n)
+            records = self.frames.records(first, max(first, last))
+        meant = regions_of(info, self._settings)
+        rows = None
+        if regions and meant.modules:
+            pieces = [
+                self._rows(at, min(at + PIECE, last))
+                for at in range(first, last, PIECE)
+            ]
+            rows = np.concatenate(pieces) if pieces else None
+        return measured_of(
+            records,
+            rows,
+            first=first,
+            modules=meant.modules,
+            frame_time_s=info.frame_time_s,
+        )
+
+    def _update(self, info: SeriesInfo) -> None:
+        frames = self.frames
+        if frames.version == self._version:
+            return
+        self._version, changed = frames.version, frames.changed_from
+        if frames.n < self._fed or self._settings is None:
+            self._begin(info)
+        elif changed < self._fed:
+            if changed < self._start:
+                self._begin(info)
+            else:
+                self._fed = max(self._start, self._detector.rewind(changed))
+        records = frames.records(self._fed, frames.n)
+        stored = np.flatnonzero(records["flags"])
+        newest = records["settings"][stored]
+        if stored.size and (newest != self._settings).any():
+            self._begin(info)
+        meant = regions_of(info, self._settings)
+        for at in range(self._fed, frames.n, PIECE):
+            stop = min(at + PIECE, frames.n)
+            rows = self._rows(at, stop) if meant.modules else None
+            self._detector.feed(
+                measured_of(
+                    frames.records(at, stop),
+                    rows,
+                    first=at,
+                    modules=meant.modules,
+                    frame_time_s=info.frame_time_s,
+                )
+            )
+        self._fed = frames.n
+
+    def _begin(self, info: SeriesInfo) -> None:
+        """Start anew with the first frame of the newest settings."""
+        records = self.frames.records(0, self.frames.n)
+        stored = np.flatnonzero(records["flags"])
+        if stored.size:
+            settings = records["settings"][stored]
+            self._settings = int(settings[-1])
+            others = stored[settings != self._settings]
+            self._start = int(others[-1]) + 1 if others.size else 0
+        names = regions_of(info, self._settings).names
+        self._detector = Detector(DetectionOptions(region_names=names))
+        self._fed = self._start
+
+    def _rows(self, start: int, stop: int) -> np.ndarray:
+        found = self._reader.region_rows(
+            self.frames.series, self.frames.channel, start, stop
+        )
+        meant = stop - start
+        if len(found) == meant:
+            return found
+        # The last rows of all may hold no region.
+        whole = np.zeros((meant, found.shape[1]), found.dtype)
+        whole[: len(found)] = found
+        return whole
+
+
+def options_of(
+    settings: AnalysisSettings,
+    edits: Sequence[Exclusion] = (),
+    kinds: Sequence[str] | None = None,
+) -> AssessmentOptions:
+    """Return how a run is assessed.
+
+    Parameters
+    ----------
+    settings
+        What holds for all runs.
+    edits
+        What people excluded of this one, or took back.
+    kinds
+        Kinds of events whose frames do not count; None: those of the settings.
+    """
+    rules = ExclusionRules(
+        kinds=frozenset(map(EventKind, settings.exclude if kinds is None else kinds)),
+        after_damage=settings.after_damage,
+        guard_before_frames=settings.guard_before_frames,
+        guard_after_s=settings.guard_after_s,
+    )
+    return AssessmentOptions(
+        exclusions=Exclusions(
+            rules,
+            tuple(
+                Edit(e.first, e.last, e.excluded, e.reason or "by hand") for e in edits
+            ),
+        ),
+        mains_hz=settings.mains_hz,
+        resamples=settings.resamples,
+    )
+
+
+def conditions_of(info: SeriesInfo, channel: str) -> Conditions:
+    """Return what must be alike for two series to be compared."""
+    energy = json_of(info.meta.get("thresholds"), dict) or {}
+    threshold = energy.get(channel)
+    return Conditions(
+        frame_time_s=info.frame_time_s,
+        count_time_s=info.count_time_s,
+        low=info.filter_low,
+        high=info.filter_high,
+        shape=info.shape,
+        dtype=info.dtype,
+        channel=channel,
+        threshold_energy_ev=threshold if isinstance(threshold, int | float) else None,
+        detector=info.detector,
+        source=info.source,
+        series=info.key,
+    )
+
+
+def facts_of(info: SeriesInfo, channel: str) -> list[tuple[str, str]]:
+    """Return label and value of what is known about a series."""
+    started = info.started_ms and datetime.fromtimestamp(info.started_ms / 1000, UTC)
+    ledger = info.ledgers.get(channel)
+    told: list[tuple[str, object]] = [
+        ("series", info.key),
+        ("source", info.source),
+        ("detector's series number", info.series_id),
+        ("channel", channel),
+        ("detector", info.detector),
+        ("serial number", info.serial),
+        ("started", started.isoformat(timespec="seconds") if started else None),
+        ("frame time [s]", info.frame_time_s),
+        ("count time [s]", info.count_time_s),
+        ("low [counts]", info.filter_low),
+        ("high [counts]", info.filter_high),
+        ("announced frames", info.number_of_images),
+        ("stored frames", ledger.stored if ledger else None),
+        ("missing frames", ledger.missing if ledger else None),
+        ("rejected frames", ledger.rejected if ledger else None),
+        ("origin", info.origin),
+    ]
+    return [(label, str(value)) for label, value in told if value is not None]

@@ -1,0 +1,367 @@
+"""Routes of the analysis: figures, exclusions, notes, reports, comparison."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from eigerwatch.analysis.allan import allan_deviation
+from eigerwatch.analysis.comparison import Comparison, compare
+from eigerwatch.analysis.events.model import EventKind
+from eigerwatch.analysis.events.topup import topup_schedule
+from eigerwatch.analysis.position import beam_position
+from eigerwatch.analysis.spectrogram import spectrogram
+from eigerwatch.analysis.timebase import time_base
+from eigerwatch.frames import Scope
+from eigerwatch.report.comparing import html_comparison
+from eigerwatch.report.model import Run, Subject, analysed
+from eigerwatch.report.page import html_report
+from eigerwatch.report.pdf import pdf_report
+from eigerwatch.runs import conditions_of, facts_of, regions_of
+from eigerwatch.store.info import SeriesInfo
+from eigerwatch.web import schemas
+from eigerwatch.web.assessing import Answer, Assessor
+from eigerwatch.web.beam import BeamWatch
+from eigerwatch.web.live import software_version
+from eigerwatch.web.parameters import (
+    PROBLEMS,
+    Channel,
+    From,
+    Last,
+    SeriesKey,
+    To,
+    resolved,
+    scope_of,
+)
+from eigerwatch.web.reading import NoteStore
+from eigerwatch.web.watch import Watch
+
+Seconds = Annotated[
+    float | None,
+    Query(gt=0, lt=2**40, allow_inf_nan=False, description="The newest so many [s]."),
+]
+Kinds = Annotated[
+    str | None,
+    Query(
+        max_length=100,
+        pattern=r"^[a-z,]*$",
+        description="Kinds of events whose frames do not count, comma-separated; "
+        "empty: none; by default those of the settings.",
+    ),
+]
+_NO_DECISION_CODE = {"no_go": 503}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    info: SeriesInfo
+    channel: str
+    scope: Scope
+    answer: Answer
+
+
+def create_router(
+    watch: Watch, assessor: Assessor, beam: BeamWatch, notes: NoteStore | None
+) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+
+    def ask(
+        series: str,
+        channel: str | None,
+        scope: Scope,
+        exclude: str | None,
+    ) -> _Asked:
+        info, channel = resolved(watch, series, channel)
+        kinds = _kinds(exclude)
+        return _Asked(
+            info, channel, scope, assessor.assess(info, channel, scope, kinds)
+        )
+
+    def run_of(asked: _Asked) -> Run:
+        frames = assessor.measured(asked.info, asked.channel, asked.scope, regions=True)
+        found = asked.answer
+        return analysed(
+            _subject(asked, assessor, notes), found.assessment, found.judged, frames
+        )
+
+    @router.get("/series/{series}/analysis", tags=["analysis"])
+    def analysis(
+        series: SeriesKey,
+        channel: Channel = None,
+        start: From = None,
+        stop: To = None,
+        last: Last = None,
+        seconds: Seconds = None,
+        exclude: Kinds = None,
+    ) -> schemas.Analysis:
+        """Return everything that is said about a selection, and the decision.
+
+        Which frames every figure rests on stands in ``usage``.
+        """
+        asked = ask(series, channel, scope_of(start, stop, last, seconds), exclude)
+        found = asked.answer.assessment
+        topups = [e.first for e in found.events if e.kind == EventKind.TOPUP]
+        return schemas.Analysis(
+            series=asked.info.key,
+            channel=asked.channel,
+            scope=asked.scope.kind,
+            newest=asked.answer.newest,
+            judged=asked.answer.judged.as_dict(),
+            topups=_schedule(topups, asked.info.frame_time_s),
+            **found.as_dict(),
+        )
+
+    @router.get("/series/{series}/spectrum", tags=["analysis"])
+    def spectrum(
+        series: SeriesKey,
+        channel: Channel = None,
+        start: From = None,
+        stop: To = None,
+        last: Last = None,
+        seconds: Seconds = None,
+        exclude: Kinds = None,
+    ) -> schemas.Spectra:
+        """Return density, lines, bands, Allan deviation and spectrogram."""
+        asked = ask(series, channel, scope_of(start, stop, last, seconds), exclude)
+        found = asked.answer.assessment.frequencies
+        assert found is not None
+        return schemas.Spectra(
+            series=asked.info.key,
+            channel=asked.channel,
+            spectrum=found.spectrum.as_dict(),
+            search=found.lines.as_dict(),
+            bands=found.bands.as_dict(),
+            allan=allan_deviation(found.signal).as_dict(),
+            spectrogram=spectrogram(found.signal, found.lines.sines).as_dict(),
+        )
+
+    @router.get("/series/{series}/position", tags=["analysis"])
+    def position(
+        series: SeriesKey,
+        channel: Channel = None,
+        start: From = None,
+        stop: To = None,
+        last: Last = None,
+        seconds: Seconds = None,
+    ) -> schemas.Position:
+        """Tell a beam that moves from one that flickers, by the modules' sums."""
+        scope = scope_of(start, stop, last, seconds)
+        info, channel = resolved(watch, series, channel)
+        measured = assessor.measured(info, channel, scope, regions=True)
+        meant = regions_of(info)
+        if measured.regions is None or not meant.boxes:
+            raise HTTPException(404, f"{info.key} has no sums of modules")
+        boxes = np.array(meant.boxes)
+        centres = np.stack([boxes[:, :2].mean(axis=1), boxes[:, 2:].mean(axis=1)], 1)
+        excluded = assessor.excluded(info, channel, measured.positions)
+        answer = beam_position(
+            measured.regions, centres, time_base(measured), excluded.mask
+        )
+        return schemas.Position(
+            series=info.key, channel=channel, position=answer.as_dict()
+        )
+
+    @router.get("/compare", tags=["analysis"])
+    def comparison(
+        a: Annotated[str, Query(max_length=256)],
+        b: Annotated[str, Query(max_length=256)],
+        channel: Channel = None,
+        exclude: Kinds = None,
+    ) -> schemas.Comparison:
+        """Compare two series; B against A."""
+        pair = [ask(key, channel, Scope(), exclude) for key in (a, b)]
+        return schemas.Comparison(a=a, b=b, comparison=_compared(pair).as_dict())
+
+    @router.get("/compare.html", tags=["downloads"], response_class=HTMLResponse)
+    def comparison_page(
+        a: Annotated[str, Query(max_length=256)],
+        b: Annotated[str, Query(max_length=256)],
+        channel: Channel = None,
+        exclude: Kinds = None,
+    ) -> Response:
+        """Compare two series on one page that works without network."""
+        pair = [ask(key, channel, Scope(), exclude) for key in (a, b)]
+        page = html_comparison(_compared(pair), run_of(pair[0]), run_of(pair[1]))
+        return HTMLResponse(page, headers=_attached("comparison.html"))
+
+    @router.get("/series/{series}/report.{form}", tags=["downloads"])
+    def report(
+        series: SeriesKey,
+        form: Literal["html", "pdf"],
+        channel: Channel = None,
+        start: From = None,
+        stop: To = None,
+        exclude: Kinds = None,
+    ) -> Response:
+        """Return the report that is filed: plots, tables, events, settings."""
+        asked = ask(series, channel, scope_of(start, stop, None, None), exclude)
+        subject = _subject(asked, assessor, notes)
+        frames = assessor.measured(asked.info, asked.channel, asked.scope, regions=True)
+        found = asked.answer
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{asked.info.key}_{asked.channel}")
+        headers = _attached(f"{name[:120]}_report.{form}")
+        if form == "pdf":
+            document = pdf_report(subject, found.assessment, found.judged, frames)
+            return Response(document, media_type="application/pdf", headers=headers)
+        page = html_report(subject, found.assessment, found.judged, frames)
+        return HTMLResponse(page, headers=headers)
+
+    @router.get("/series/{series}/notes", tags=["notes"])
+    def list_notes(series: SeriesKey) -> schemas.Notes:
+        """Return what people noted and excluded."""
+        info, _ = resolved(watch, series, None)
+        kept = _needed(notes)
+        return schemas.Notes(
+            series=info.key,
+            notes=[
+                schemas.Note(id=n.id, ms=n.ms, author=n.author, text=n.text)
+                for n in kept.all(info.key)
+            ],
+            exclusions=[
+                schemas.Exclusion(
+                    id=e.id,
+                    first=e.first,
+                    last=e.last,
+                    excluded=e.excluded,
+                    author=e.author,
+                    reason=e.reason,
+                )
+                for e in kept.exclusions(info.key)
+            ],
+        )
+
+    @router.post("/series/{series}/notes", tags=["notes"], status_code=201)
+    def add_note(series: SeriesKey, note: schemas.NewNote) -> schemas.Note:
+        """Write a note."""
+        info, _ = resolved(watch, series, None)
+        made = _needed(notes).add(info.key, note.text, note.author)
+        return schemas.Note(id=made.id, ms=made.ms, author=made.author, text=made.text)
+
+    @router.delete("/series/{series}/notes/{note}", tags=["notes"], status_code=204)
+    def remove_note(series: SeriesKey, note: str) -> None:
+        """Delete a note."""
+        info, _ = resolved(watch, series, None)
+        _needed(notes).remove(info.key, note)
+
+    @router.post("/series/{series}/exclusions", tags=["notes"], status_code=201)
+    def exclude_frames(
+        series: SeriesKey, wanted: schemas.NewExclusion
+    ) -> schemas.Exclusion:
+        """Leave frames out of every figure, or take them back: the last word counts."""
+        info, _ = resolved(watch, series, None)
+        if wanted.last < wanted.first:
+            raise HTTPException(
+                400, f"the interval ends at {wanted.last}, before its start"
+            )
+        made = _needed(notes).exclude(
+            info.key,
+            wanted.first,
+            wanted.last,
+            excluded=wanted.excluded,
+            author=wanted.author,
+            reason=wanted.reason,
+        )
+        return schemas.Exclusion(id=made, **wanted.model_dump())
+
+    @router.get("/beam", tags=["analysis"])
+    def beam_now() -> schemas.Beam:
+        """Return the decision about the newest frames of the followed series."""
+        return _beam(beam)
+
+    return router
+
+
+def health_router(beam: BeamWatch) -> APIRouter:
+    """Return the route for those who ask whether the beam is good enough."""
+    router = APIRouter()
+
+    @router.get(
+        "/healthz/beam",
+        tags=["status"],
+        response_model=schemas.Beam,
+        responses={503: {"model": schemas.Beam}},
+    )
+    def healthz_beam() -> JSONResponse:
+        """Return 503 where a limit is not held, else 200: also without beam."""
+        found = _beam(beam)
+        code = _NO_DECISION_CODE.get(found.judged["decision"], 200)
+        return JSONResponse(found.model_dump(), code)
+
+    return router
+
+
+def _beam(beam: BeamWatch) -> schemas.Beam:
+    found = beam.beam
+    return schemas.Beam(
+        series=found.series,
+        channel=found.channel,
+        judged=found.judged.as_dict(),
+        since_ms=found.since_ms,
+        newest=None if found.answer is None else found.answer.newest,
+    )
+
+
+def _kinds(exclude: str | None) -> Sequence[str] | None:
+    if exclude is None:
+        return None
+    kinds = [kind for kind in exclude.split(",") if kind]
+    known = {kind.value for kind in EventKind}
+    for kind in kinds:
+        if kind not in known:
+            raise HTTPException(
+                400, f"no kind of event is called {kind!r}; there are {sorted(known)}"
+            )
+    return kinds
+
+
+def _needed(notes: NoteStore | None) -> NoteStore:
+    if notes is None:
+        raise HTTPException(404, "this service keeps no notes")
+    return notes
+
+
+def _schedule(topups: list[int], frame_time_s: float | None) -> dict[str, Any] | None:
+    if not frame_time_s:
+        return None
+    return topup_schedule([first * frame_time_s for first in topups]).as_dict()
+
+
+def _compared(pair: list[_Asked]) -> Comparison:
+    a, b = pair
+    return compare(
+        a.answer.assessment,
+        b.answer.assessment,
+        conditions_of(a.info, a.channel),
+        conditions_of(b.info, b.channel),
+        (a.info.key, b.info.key),
+    )
+
+
+def _subject(asked: _Asked, assessor: Assessor, notes: NoteStore | None) -> Subject:
+    info = asked.info
+    meant = regions_of(info)
+    noted = [] if notes is None else notes.all(info.key)
+    facts = facts_of(info, asked.channel)
+    facts += [(f"note by {n.author or 'unknown'}", n.text) for n in noted]
+    return Subject(
+        title=info.key,
+        facts=tuple(facts),
+        settings={
+            "analysis": assessor.analysis.model_dump(mode="json"),
+            "targets": assessor.targets.model_dump(mode="json", exclude={"webhooks"}),
+        },
+        version=software_version(),
+        region_names=meant.names,
+        region_boxes=meant.boxes,
+    )
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -1,0 +1,283 @@
+"""The analysis in the API: the figures of the functions, and what people exclude."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from helpers import wait_until
+from memory_store import MemoryNotes, MemoryStore
+from scenarios import scenario
+
+from eigerwatch.analysis.assessment import assess
+from eigerwatch.analysis.measured import Measured
+from eigerwatch.model import REGION_ROW
+from eigerwatch.sections import TargetSettings, WebSettings
+from eigerwatch.web.application import create_app
+
+KEY = "live:01JABC"
+URL = f"/api/v1/series/{KEY}"
+DRAWN = scenario(5, topups=1, damage=False, missing=0.0, frames=12_000)
+N = len(DRAWN.totals)
+
+
+def modules() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"module_{k + 1}",
+            "module": True,
+            "y": [514 * (k // 4), 514 * (k // 4) + 512],
+            "x": [1040 * (k % 4), 1040 * (k % 4) + 1028],
+        }
+        for k in range(DRAWN.regions.shape[1])
+    ]
+
+
+def with_run(store: MemoryStore, key: str = KEY, **fields: Any) -> None:
+    versions = [{"number": 0, "regions": modules()}]
+    store.open(
+        key,
+        state="finished",
+        frame_time_s=DRAWN.frame_time_s,
+        meta={"stream": "v2", "settings": json.dumps(versions)},
+        **fields,
+    )
+    store.append(key, DRAWN.totals)
+    rows = np.zeros(DRAWN.regions.shape, REGION_ROW)
+    rows["total"] = DRAWN.regions
+    rows["kept"], rows["sentinel"] = DRAWN.region_kept, DRAWN.region_sentinel
+    store.show(key, rows)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.beat()
+    with_run(store)
+    return store
+
+
+@pytest.fixture
+def client(store: MemoryStore) -> Iterator[TestClient]:
+    app = create_app(store, WebSettings(), notes=MemoryNotes())
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        yield client
+
+
+def get(client: TestClient, path: str, **query: Any) -> Any:
+    response = client.get(path, params=query)
+    assert response.status_code == 200, response.text
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} in JSON")
+
+    return json.loads(response.text, parse_constant=refuse)
+
+
+def test_figures_are_those_of_the_functions(client: TestClient) -> None:
+    """Stored times are those of the memory store: as many frames, equally spaced."""
+    told = get(client, f"{URL}/analysis")
+    measured = Measured(
+        np.arange(N),
+        DRAWN.totals,
+        np.arange(N) * 1_340_000 / 1e9,
+        DRAWN.frame_time_s,
+        np.full(N, 4_000_000, np.uint32),
+        np.zeros(N, np.uint32),
+        DRAWN.regions,
+        DRAWN.region_kept,
+        DRAWN.region_sentinel,
+    )
+    expected = json.loads(json.dumps(assess(measured).as_dict()))
+    for part in ("table", "detrended", "uncertainty", "judgement", "drift", "usage"):
+        assert told[part] == expected[part], part
+    assert [e["kind"] for e in told["events"]] == ["topup"]
+    assert abs(told["events"][0]["first"] - DRAWN.topups[0]) <= 3
+    assert told["frequencies"]["search"]["lines"]
+    assert told["judged"]["decision"] == "unknown"
+    statistics = get(client, f"{URL}/statistics")
+    assert statistics["raw"] == expected["table"]["raw"]
+
+
+def test_the_tick_shows_the_same_figures(client: TestClient) -> None:
+    told = get(client, f"{URL}/analysis")
+    from eigerwatch.web.tick import decode
+
+    def assessed() -> Any:
+        header, _ = decode(client.get(f"/api/v1/tick?series={KEY}").content)
+        return header["assessment"] and header
+
+    wait_until(assessed, what="assessment")
+    header = assessed()
+    shown = header["assessment"]
+    assert shown["cv_percent"] == told["detrended"]["cv_percent"]
+    assert shown["cv_interval"] == told["uncertainty"]["cv_detrended"]
+    assert shown["verdict"] == told["judgement"]["verdict"]
+    assert shown["usage"]["used"] == told["usage"]["used"]
+    assert header["stats"]["raw"][0] == told["usage"]["used"]
+
+
+def test_kinds_can_be_switched_off(client: TestClient) -> None:
+    assert get(client, f"{URL}/analysis", exclude="")["usage"]["used"] == N
+    assert get(client, f"{URL}/analysis", exclude="topup")["usage"]["used"] < N
+    assert client.get(f"{URL}/analysis?exclude=nonsense").status_code == 400
+
+
+def test_frames_are_excluded_and_taken_back_by_hand(client: TestClient) -> None:
+    before = get(client, f"{URL}/analysis")["usage"]["used"]
+    gone = {"first": 100, "last": 299, "reason": "<b>shutter</b>", "author": "me"}
+    assert client.post(f"{URL}/exclusions", json=gone).status_code == 201
+    told = get(client, f"{URL}/analysis")
+    assert told["usage"]["used"] == before - 200
+    assert "<b>shutter</b>" in [one["reason"] for one in told["usage"]["intervals"]]
+    assert get(client, f"{URL}/statistics")["raw"]["count"] == before - 200
+    back = {"first": 100, "last": 299, "excluded": False}
+    assert client.post(f"{URL}/exclusions", json=back).status_code == 201
+    assert get(client, f"{URL}/analysis")["usage"]["used"] == before
+    kept = get(client, f"{URL}/notes")["exclusions"]
+    assert [one["excluded"] for one in kept] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "body", [{"first": 5, "last": 2}, {"first": -1, "last": 2}, {"first": 1}, {}]
+)
+def test_nonsense_is_refused(client: TestClient, body: dict[str, Any]) -> None:
+    assert client.post(f"{URL}/exclusions", json=body).status_code in (400, 422)
+
+
+def test_other_sites_may_not_exclude(client: TestClient) -> None:
+    answer = client.post(
+        f"{URL}/exclusions",
+        json={"first": 1, "last": 2},
+        headers={"Origin": "http://evil.example"},
+    )
+    assert answer.status_code == 403
+
+
+def test_notes_are_kept_and_removed(client: TestClient) -> None:
+    note = {"text": "new mirror <script>", "author": "me"}
+    made = client.post(f"{URL}/notes", json=note).json()
+    assert get(client, f"{URL}/notes")["notes"] == [made]
+    page = client.get(f"{URL}/report.html").text
+    assert "new mirror &lt;script&gt;" in page
+    assert client.delete(f"{URL}/notes/{made['id']}").status_code == 204
+    assert get(client, f"{URL}/notes")["notes"] == []
+
+
+def test_spectrum_and_position(client: TestClient) -> None:
+    told = get(client, f"{URL}/spectrum")
+    density = told["spectrum"]["density"]
+    assert len(density) == len(told["spectrum"]["frequencies_hz"]) > 100
+    assert told["bands"]["bands"]
+    assert told["allan"]["tau_s"]
+    assert get(client, f"{URL}/position")["position"]["verdict"]
+
+
+def test_reports_are_files(client: TestClient) -> None:
+    page = client.get(f"{URL}/report.html")
+    assert page.status_code == 200
+    assert "attachment" in page.headers["content-disposition"]
+    told = get(client, f"{URL}/analysis")
+    assert str(told["detrended"]["cv_percent"]) in page.text
+    document = client.get(f"{URL}/report.pdf")
+    assert document.content.startswith(b"%PDF")
+    assert client.get(f"{URL}/report.exe").status_code == 422
+
+
+def test_two_series_are_compared(client: TestClient, store: MemoryStore) -> None:
+    other = "live:01JXYZ"
+    with_run(store, other)
+    told = get(client, "/api/v1/compare", a=KEY, b=other)["comparison"]
+    assert told["outcome"] == "no_change"
+    assert told["cv"]["ratio"] == 1
+    page = client.get("/api/v1/compare.html", params={"a": KEY, "b": other}).text
+    assert told["verdict"].split(":")[0] in page
+    assert client.get("/api/v1/compare?a=live:1&b=live:2").status_code == 404
+
+
+def test_late_frames_are_judged_too(client: TestClient, store: MemoryStore) -> None:
+    store.open("live:late", state="collecting", frame_time_s=0.00134)
+    totals = np.random.default_rng(3).poisson(1e6, 3000).astype(np.uint64)
+    store.append("live:late", totals[:1000])
+    url = "/api/v1/series/live:late/analysis"
+    assert get(client, url)["usage"]["used"] == 1000
+    store.append("live:late", totals[1010:], skip=10)
+    told = get(client, url)
+    assert [(e["kind"], e["first"], e["last"]) for e in told["events"]] == [
+        ("gap", 1000, 1009)
+    ]
+    for image_id in range(1000, 1010):
+        store.fill("live:late", image_id, int(totals[image_id]))
+    told = get(client, url)
+    assert told["usage"]["used"] == 3000
+    assert told["events"] == []
+
+
+def test_new_settings_are_no_step(client: TestClient, store: MemoryStore) -> None:
+    """Frames counted otherwise have other sums: judged are those of the newest."""
+    store.open("live:two", state="finished", frame_time_s=0.00134)
+    totals = np.random.default_rng(3).poisson(1e6, 4000).astype(np.uint64)
+    totals[2000:] //= 2
+    store.append("live:two", totals)
+    store.change_settings("live:two", 2000, 1)
+    told = get(client, "/api/v1/series/live:two/analysis")
+    assert told["usage"]["used"] == 2000
+    assert told["events"] == []
+
+
+class _Hook(BaseHTTPRequestHandler):
+    told: list[dict[str, Any]]
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.told.append(json.loads(self.rfile.read(length)))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hook() -> Iterator[HTTPServer]:
+    _Hook.told = []
+    server = HTTPServer(("127.0.0.1", 0), _Hook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_limit_that_is_not_held_is_told(store: MemoryStore, hook: HTTPServer) -> None:
+    limits = TargetSettings(
+        cv_percent=1e-3, webhooks=(f"http://127.0.0.1:{hook.server_port}/beam",)
+    )
+    app = create_app(store, WebSettings(), targets=limits)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        wait_until(lambda: client.get("/healthz/beam").status_code == 503, what="no go")
+        told = client.get("/healthz/beam").json()
+        assert told["judged"]["decision"] == "no_go"
+        assert "limit 0.001 %" in told["judged"]["text"]
+        wait_until(lambda: _Hook.told, what="webhook")
+    assert _Hook.told[0]["decision"] == "no_go"
+    assert _Hook.told[0]["series"] == KEY
+
+
+def test_without_limits_or_beam_nothing_is_wrong(store: MemoryStore) -> None:
+    limits = TargetSettings(cv_percent=1e-3, min_mean=1e12)
+    app = create_app(store, WebSettings(), targets=limits)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+
+        def decision() -> str:
+            return str(client.get("/healthz/beam").json()["judged"]["decision"])
+
+        wait_until(lambda: decision() == "no_beam", what="no beam")
+        assert client.get("/healthz/beam").status_code == 200
