@@ -194,6 +194,19 @@ def sum_command(
     pickle: Annotated[
         bool, typer.Option("--pickle", help="Write the origin's list of sums too.")
     ] = False,
+    all_frames: Annotated[
+        bool,
+        typer.Option(
+            "--all-frames",
+            help="Count all frames: also top-ups, and what follows damage.",
+        ),
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Exit code 1 where a limit (targets) is not held."
+        ),
+    ] = False,
 ) -> None:
     """Sum the frames of recorded datasets: table, CSV, plot and sums."""
     from eigerwatch import summing
@@ -205,12 +218,69 @@ def sum_command(
         {"low": low, "high": high},
         {"start": start, "end": end},
         pickle,
+        all_frames=all_frames,
     )
     configure_logging(settings.log.level)
     for note in notes:
         _complain(note)
-    complete = summing.sum_masters(task, settings)
-    raise typer.Exit(0 if complete else EXIT_PARTIAL)
+    result = summing.sum_masters(task, settings)
+    if check and not result.within_limits:
+        raise typer.Exit(EXIT_FAILED)
+    raise typer.Exit(0 if result.complete else EXIT_PARTIAL)
+
+
+Channel = Annotated[
+    str | None,
+    typer.Option(help="Channel; by default the first.", show_default=False),
+]
+
+
+@app.command()
+def report(
+    run: Annotated[
+        str,
+        typer.Argument(help="Key of a series, 'latest', or a master file."),
+    ] = "latest",
+    config: Config = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the report.")
+    ] = Path(),
+    pdf: Annotated[bool, typer.Option("--pdf", help="Write a PDF too.")] = False,
+    channel: Channel = None,
+) -> None:
+    """Write one HTML page about a run that works without network.
+
+    Exit code 1 where a limit of the settings (targets) is not held.
+    """
+    from eigerwatch import reporting
+
+    settings = _settings(config)
+    found, written = reporting.report(settings, run, channel, output, pdf=pdf)
+    print(found.judged.text)  # noqa: T201
+    for path in written:
+        print(f"written: {path}")  # noqa: T201
+    raise typer.Exit(EXIT_FAILED if found.judged.decision == "no_go" else 0)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="Series, 'latest', or master file.")],
+    b: Annotated[str, typer.Argument(help="What is compared with it.")],
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page to this file, too.", show_default=False),
+    ] = None,
+    channel: Channel = None,
+) -> None:
+    """Compare two runs: is B really better? Exit code 1: they are not comparable."""
+    from eigerwatch import reporting
+
+    settings = _settings(config)
+    found = reporting.compare_runs(settings, (a, b), channel, html)
+    reporting.print_comparison(found, as_json=as_json)
+    raise typer.Exit(0 if found.comparable else EXIT_FAILED)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -19,8 +20,9 @@ from rich.progress import (
 )
 from rich.table import Table as TerminalTable
 
-from eigerwatch.analysis.shot_noise import shot_noise
-from eigerwatch.analysis.statistics import Description, describe
+from eigerwatch.analysis.events.model import EventKind
+from eigerwatch.analysis.targets import Decision
+from eigerwatch.assessed import Assessed, assess_master
 from eigerwatch.config import Settings, load_settings, read_yaml
 from eigerwatch.errors import ConfigError, ReplayError
 from eigerwatch.export.files import (
@@ -60,6 +62,8 @@ def plan(
     limits: dict[str, int | None],
     frames: dict[str, int | None],
     pickle: bool,
+    *,
+    all_frames: bool = False,
 ) -> tuple[SumTask, Settings, list[str]]:
     """Put the command line and a settings file, ours or the origin's, together.
 
@@ -77,6 +81,8 @@ def plan(
         ``start`` and ``end`` of the command line; None: not given.
     pickle
         Write the origin's list of sums.
+    all_frames
+        Let all frames count, as the origin's configuration does.
 
     Returns
     -------
@@ -99,7 +105,12 @@ def plan(
         **(origin.filter if origin else {}),
         **{k: v for k, v in limits.items() if v is not None},
     }
-    settings = load_settings(None if origin else config, filter=filter_section)
+    analysis: dict[str, Any] = {}
+    if all_frames or origin is not None:
+        analysis = {"exclude": []}
+    settings = load_settings(
+        None if origin else config, filter=filter_section, analysis=analysis
+    )
     given = {k: v for k, v in frames.items() if v is not None}
     if origin is not None:
         given = {"start": origin.start, "end": origin.end, **given}
@@ -133,17 +144,21 @@ def _refuse_same_names(masters: list[Path]) -> None:
             )
 
 
-def sum_masters(task: SumTask, settings: Settings) -> bool:
-    """Sum every master; tables go to stdout, complaints and progress to stderr.
+@dataclass(slots=True)
+class Outcome:
+    """How it went."""
 
-    Returns
-    -------
-    bool
-        Whether every frame of every file has its sum, and every result its file.
-    """
+    complete: bool = True
+    """Every frame of every file has its sum, and every result its file."""
+    within_limits: bool = True
+    """No limit of the settings is broken, and every file could be judged."""
+
+
+def sum_masters(task: SumTask, settings: Settings) -> Outcome:
+    """Sum every master; tables go to stdout, complaints and progress to stderr."""
     out = Console(soft_wrap=True, highlight=False)
     err = Console(stderr=True, soft_wrap=True, highlight=False)
-    complete = True
+    outcome = Outcome()
     prepare(task.output)
     reducer = Reducer(settings.reduce, settings.executor)
     try:
@@ -155,25 +170,29 @@ def sum_masters(task: SumTask, settings: Settings) -> bool:
                     )
             except ReplayError as exc:
                 err.print(printable(str(exc), 1000), style="red", markup=False)
-                complete = False
+                outcome.complete = outcome.within_limits = False
                 continue
             _complain(err, sums)
-            complete = complete and bool(sums.stored.all()) and not sums.problems
-            description = describe(
-                sums.records["total"][sums.stored], sums.frames[sums.stored]
-            )
-            _show(out, sums, description)
+            if not sums.stored.all() or sums.problems:
+                outcome.complete = False
+            found = assess_master(sums, settings)
+            decision = found.judged.decision
+            if decision != Decision.GO and (
+                found.judged.checks or decision == Decision.NO_BEAM
+            ):
+                outcome.within_limits = False
+            _show(out, sums, found)
             if task.files:
-                for path, problem in write_files(sums, description, task):
+                for path, problem in write_files(sums, found, task):
                     if problem is None:
                         out.print(f"written: {path}", markup=False)
                         continue
                     text = f"{path}: not written: {problem}"
                     err.print(printable(text, 1000), style="red", markup=False)
-                    complete = False
+                    outcome.complete = False
     finally:
         reducer.close()
-    return complete
+    return outcome
 
 
 @contextmanager
@@ -230,7 +249,8 @@ def _counts(sums: MasterSums) -> dict[str, int]:
     }
 
 
-def _show(console: Console, sums: MasterSums, description: Description) -> None:
+def _show(console: Console, sums: MasterSums, found: Assessed) -> None:
+    description = found.assessment.description
     counts = _counts(sums)
     table = TerminalTable(title=printable(sums.path.name), title_justify="left")
     table.add_column("")
@@ -249,11 +269,34 @@ def _show(console: Console, sums: MasterSums, description: Description) -> None:
     )
     for note in sums.selection.notes:
         console.print(f"note: {note}", markup=False)
-    if counts["stored"] > 1 and description.mean > 0:
-        limit = shot_noise(description.detrended).cv_shot_percent
+    _show_judgement(console, found)
+
+
+def _show_judgement(console: Console, found: Assessed) -> None:
+    """Print what the table does not say: which frames, the limit, events, decision."""
+    assessment = found.assessment
+    console.print(f"used (from 0): {assessment.excluded.usage}", markup=False)
+    if assessment.measured.n > 1 and assessment.shot.cv_shot_percent > 0:
+        limit = assessment.shot.cv_shot_percent
         console.print(
             f"shot-noise limit of the CV: {limit:.4f} % (estimate)", markup=False
         )
+        console.print(assessment.judgement.reason, markup=False)
+    told = [event for event in assessment.events if event.kind != EventKind.GAP]
+    for event in told[:_MOST_REASONS]:
+        console.print(f"{event.kind}: {event.reason}", markup=False)
+    if len(told) > _MOST_REASONS:
+        console.print(f"... and {len(told) - _MOST_REASONS} more events")
+    if found.judged.checks or found.judged.decision == Decision.NO_BEAM:
+        decision = found.judged.decision.value.replace("_", "-")
+        console.print(f"{decision}: {found.judged.text}", markup=False)
+
+
+def _used(sums: MasterSums, found: Assessed) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return (frames,) true for those that count."""
+    used = np.zeros(len(sums.records), np.bool_)
+    used[found.assessment.measured.positions - (sums.first_frame - 1)] = True
+    return used
 
 
 def _high(sums: MasterSums) -> str:
@@ -304,7 +347,7 @@ def prepare(folder: Path) -> None:
 
 
 def write_files(
-    sums: MasterSums, description: Description, task: SumTask
+    sums: MasterSums, found: Assessed, task: SumTask
 ) -> Iterator[tuple[Path, str | None]]:
     """Write table, sums and plot of one master.
 
@@ -315,7 +358,7 @@ def write_files(
         Why it could not be written; None: it is there, and complete.
     """
     name = sums.path.name
-    for suffix, write in _writers(sums, description, task).items():
+    for suffix, write in _writers(sums, found, task).items():
         path = task.output / f"{name}{suffix}"
         try:
             write(path)
@@ -326,12 +369,12 @@ def write_files(
 
 
 def _writers(
-    sums: MasterSums, description: Description, task: SumTask
+    sums: MasterSums, found: Assessed, task: SumTask
 ) -> dict[str, Callable[[Path], None]]:
     """Return what writes each of the results, by the end of its name."""
     records = sums.records
     writers: dict[str, Callable[[Path], None]] = {
-        ".csv": lambda path: write_table_csv(path, description),
+        ".csv": lambda path: write_table_csv(path, found.assessment.description),
         ".sums.npy": lambda path: write_sums_npy(path, records),
         ".sums.csv": lambda path: write_sums_csv(
             path, records, sums.first_frame, sums.states
@@ -352,7 +395,9 @@ def _writers(
                 "masked pixels": _masked(sums),
                 "frames": f"{sums.first_frame}-{sums.last_frame} of {sums.n_frames}",
                 **_counts(sums),
+                "used": str(found.assessment.excluded.usage),
             },
             first_frame=sums.first_frame,
+            used=_used(sums, found),
         )
     return writers

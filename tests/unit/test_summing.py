@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from masters import images, write_series
 
+from eigerwatch.cli import main
 from eigerwatch.config import load_settings
 from eigerwatch.errors import ConfigError
 from eigerwatch.offline import FrameRange
@@ -24,7 +25,7 @@ def series(folder: Path) -> Path:
 
 def summed(output: Path, *masters: Path, plot: bool = False) -> bool:
     task = SumTask(list(masters), FrameRange(), output, plot=plot, pickle=True)
-    return sum_masters(task, load_settings(reduce={"threads": 1}))
+    return sum_masters(task, load_settings(reduce={"threads": 1})).complete
 
 
 def test_masters_of_the_same_name_are_refused_before_they_are_read() -> None:
@@ -66,3 +67,66 @@ def test_a_result_that_cannot_be_written_costs_only_itself(
 
 def test_all_written_is_complete(tmp_path: Path) -> None:
     assert summed(tmp_path / "out", series(tmp_path / "a"))
+
+
+def run(folder: Path, level: int = 1000) -> Path:
+    """Write 2000 noisy frames, one of them empty."""
+    noise = np.random.default_rng(4).poisson(level, (2000, 8, 8)).astype(np.uint16)
+    noise[500] = 0
+    folder.mkdir()
+    return write_series(folder, noise, frame_time=0.01)
+
+
+def table_count(folder: Path) -> float:
+    lines = (folder / "x_master.h5.csv").read_text().splitlines()
+    (count,) = (line.split(",") for line in lines if line.startswith("count"))
+    return float(count[1])
+
+
+def test_frames_that_do_not_count_leave_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master = run(tmp_path / "a")
+    assert main(["sum", str(master), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "used (from 0): 1999 of 2000 frames, 0 to 1999; excluded: 1 empty" in said
+    assert "empty: " in said
+    assert table_count(tmp_path / "out") == 1999
+    page = (tmp_path / "out" / "x_master.h5.html").read_text()
+    assert "1999 of 2000 frames" in page
+    assert main(["sum", str(master), "-o", str(tmp_path / "all"), "--all-frames"]) == 0
+    assert table_count(tmp_path / "all") == 2000
+
+
+def test_the_origins_configuration_counts_all_frames(tmp_path: Path) -> None:
+    master = run(tmp_path / "a")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"in: {{master: {master}}}\nout: {{folder: {tmp_path}/out}}\n")
+    output = ["-o", str(tmp_path / "out")]
+    assert main(["sum", "--config", str(config), *output]) == 0
+    assert table_count(tmp_path / "out") == 2000
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "words"),
+    [
+        ("cv_percent: 1", 0, "\ngo: within all limits: CV"),
+        ("cv_percent: 0.01", 1, "\nno-go: CV 0."),
+        ("min_mean: 1.0e+9", 1, "\nno-beam: no beam"),
+        ("", 0, "\nempty: "),
+    ],
+)
+def test_a_check_ends_with_1_where_a_limit_is_broken(
+    tmp_path: Path,
+    limits: str,
+    code: int,
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    master = run(tmp_path / "a")
+    config = tmp_path / "settings.yaml"
+    config.write_text(f"targets: {{{limits}}}\n")
+    command = ["sum", str(master), "-o", str(tmp_path / "out"), "-c", str(config)]
+    assert main([*command, "--check"]) == code
+    assert words in capsys.readouterr().out
+    assert main(command) == 0

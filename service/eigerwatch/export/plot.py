@@ -35,6 +35,7 @@ def write_html(
     title: str,
     settings: Mapping[str, object],
     first_frame: int = 1,
+    used: npt.NDArray[np.bool_] | None = None,
 ) -> None:
     """Write a page that works without network: plot, statistics and settings.
 
@@ -53,9 +54,16 @@ def write_html(
         Label and value of each line of the table of settings; any text.
     first_frame
         The origin's frame number of ``values[0]``, that is image_id + 1.
+    used
+        (n,) true where a stored frame counts for the statistics; None: all do.
     """
     page = plot_html(
-        values, stored, title=title, settings=settings, first_frame=first_frame
+        values,
+        stored,
+        title=title,
+        settings=settings,
+        first_frame=first_frame,
+        used=used,
     )
     with replacing(path) as part:
         part.write_text(page, encoding="utf-8")
@@ -68,14 +76,16 @@ def plot_html(
     title: str,
     settings: Mapping[str, object],
     first_frame: int = 1,
+    used: npt.NDArray[np.bool_] | None = None,
 ) -> str:
     """Return the page that `write_html` writes."""
     # Slow to import, and most commands draw nothing.
     from plotly.offline import get_plotlyjs
 
-    positions = np.flatnonzero(stored) + first_frame
+    counted = stored if used is None else stored & used
     kept = values[stored]
-    description = describe(kept, positions)
+    positions = np.flatnonzero(counted) + first_frame
+    description = describe(values[counted], positions)
     setup = _setup(kept, description, first_frame)
     plotly, script = str(get_plotlyjs()), _asset("plot.js")
     return Template(_asset("plot.html")).substitute(

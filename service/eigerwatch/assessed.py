@@ -1,0 +1,210 @@
+"""Runs by name, assessed: stored series and recorded datasets alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from eigerwatch.analysis.assessment import Assessment, AssessmentOptions, assess
+from eigerwatch.analysis.conditions import Conditions
+from eigerwatch.analysis.events.model import DetectionOptions
+from eigerwatch.analysis.measured import Measured, measured_of
+from eigerwatch.analysis.targets import Judged, judge
+from eigerwatch.app import running_store
+from eigerwatch.config import Settings
+from eigerwatch.errors import ConfigError, UnknownSeriesError
+from eigerwatch.frames import FrameCache
+from eigerwatch.masks import n_masked
+from eigerwatch.offline import MasterSums, sum_master
+from eigerwatch.reading import open_notes, open_reader
+from eigerwatch.report.model import Subject
+from eigerwatch.runs import (
+    RegionsMeant,
+    StoredRun,
+    conditions_of,
+    facts_of,
+    options_of,
+    regions_of,
+)
+from eigerwatch.store.notes import Notes
+from eigerwatch.store.read import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """One run with all that is said about it."""
+
+    subject: Subject
+    frames: Measured
+    """All stored frames, with the modules' sums."""
+    assessment: Assessment
+    judged: Judged
+    conditions: Conditions
+
+
+def assess_master(sums: MasterSums, settings: Settings) -> Assessed:
+    """Assess a recorded dataset."""
+    meant = _regions(sums)
+    measured = measured_of(
+        sums.records,
+        sums.regions,
+        first=sums.first_frame - 1,
+        modules=meant.modules,
+        frame_time_s=sums.start.frame_time_s,
+    )
+    found = assess(measured, _named(options_of(settings.analysis), meant))
+    start, selection = sums.start, sums.selection
+    detector = " ".join(part for part in (start.detector, start.serial) if part)
+    told = {
+        "file": sums.path,
+        "channel": sums.channel,
+        "detector": start.detector,
+        "serial number": start.serial,
+        "started": start.header.get("data_collection_date"),
+        "frame time [s]": start.frame_time_s,
+        "count time [s]": start.count_time_s,
+        "low [counts]": selection.low,
+        "high [counts]": selection.high,
+        "masked pixels": None if selection.mask is None else n_masked(selection.mask),
+        "frames": f"{sums.first_frame}-{sums.last_frame} of {sums.n_frames}",
+        "stored frames": int(sums.stored.sum()),
+        "rejected frames": int(sums.rejected.sum()),
+    }
+    return Assessed(
+        subject=_subject(
+            sums.path.name,
+            [(name, str(value)) for name, value in told.items() if value is not None],
+            meant,
+            settings,
+        ),
+        frames=measured,
+        assessment=found,
+        judged=judge(found, settings.targets),
+        conditions=Conditions(
+            frame_time_s=start.frame_time_s,
+            count_time_s=start.count_time_s,
+            low=selection.low,
+            high=selection.high,
+            shape=start.shape,
+            dtype=None if start.dtype is None else str(start.dtype),
+            channel=sums.channel,
+            detector=detector or None,
+            source="file",
+            series=str(sums.path.resolve()),
+        ),
+    )
+
+
+class Runs:
+    """Finds runs by name: files, or series of the store, opened when one is asked for.
+
+    Parameters
+    ----------
+    settings
+        Where the store is, and how runs are judged.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store: tuple[Reader, Notes] | None = None
+
+    @contextmanager
+    def opened(self, names: list[str]) -> Iterator[None]:
+        """Keep the store open, if any of the names is no file."""
+        if all(map(_is_file, names)):
+            yield
+            return
+        with running_store(self._settings) as url:
+            self._store = open_reader(self._settings, url), open_notes(url)
+            try:
+                yield
+            finally:
+                self._store = None
+
+    def find(self, name: str, channel: str | None = None) -> Assessed:
+        """Return a run.
+
+        Parameters
+        ----------
+        name
+            A master file, the key of a series, or ``latest``.
+
+        Raises
+        ------
+        ConfigError
+            There is none of this name, or it has no such channel.
+        ReplayError
+            The file cannot be read.
+        """
+        if _is_file(name):
+            sums = sum_master(Path(name), self._settings, channel=channel)
+            return assess_master(sums, self._settings)
+        assert self._store is not None
+        reader, notes = self._store
+        key = name
+        if name == "latest":
+            newest = reader.series(1)
+            if not newest:
+                raise ConfigError("no series is stored yet; name a master file")
+            key = newest[0].key
+        try:
+            info = reader.info(key)
+        except UnknownSeriesError as exc:
+            raise ConfigError(
+                f"{name}: neither a file nor a stored series; `eigerwatch list` "
+                "shows those"
+            ) from exc
+        channels = list(info.channels or info.ledgers)
+        if channel is None and channels:
+            channel = channels[0]
+        if channel is None or channel not in channels:
+            raise ConfigError(
+                f"{key} has no channel {channel or ''}; it has {', '.join(channels)}"
+            )
+        run = StoredRun(reader, FrameCache(reader).get(info, channel))
+        events = run.events(info)
+        frames = run.measured(info, regions=True)
+        options = options_of(self._settings.analysis, notes.exclusions(key))
+        found = assess(frames, options, events=events)
+        facts = facts_of(info, channel)
+        facts += [(f"note by {n.author or 'unknown'}", n.text) for n in notes.all(key)]
+        return Assessed(
+            subject=_subject(key, facts, regions_of(info), self._settings),
+            frames=frames,
+            assessment=found,
+            judged=judge(found, self._settings.targets),
+            conditions=conditions_of(info, channel),
+        )
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith((".h5", ".hdf5", ".nxs")) or Path(name).is_file()
+
+
+def _regions(sums: MasterSums) -> RegionsMeant:
+    described = tuple(sums.selection.regions.described)
+    modules = tuple(k for k, region in enumerate(described) if region.get("module"))
+    return RegionsMeant(modules, described)
+
+
+def _named(options: AssessmentOptions, meant: RegionsMeant) -> AssessmentOptions:
+    return replace(options, detection=DetectionOptions(region_names=meant.names))
+
+
+def _subject(
+    title: str, facts: list[tuple[str, str]], meant: RegionsMeant, settings: Settings
+) -> Subject:
+    return Subject(
+        title=title,
+        facts=tuple(facts),
+        settings={
+            "analysis": settings.analysis.model_dump(mode="json"),
+            "targets": settings.targets.model_dump(mode="json", exclude={"webhooks"}),
+        },
+        version=version("eigerwatch"),
+        region_names=meant.names,
+        region_boxes=meant.boxes,
+    )
