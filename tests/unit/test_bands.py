@@ -55,6 +55,29 @@ def test_gaps_do_not_move_a_lines_power_to_other_bands() -> None:
     assert blind[4] < 0.99
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.01])
+def test_a_strong_line_does_not_leak_into_the_bands_beside_its_own(
+    missing: float,
+) -> None:
+    rng = np.random.default_rng(8)
+    gone = rng.random(45_000) < missing
+    # Half a bin from the ordinates of the record: most of it would leak.
+    loud_hz = (664 + 0.5) * 746 / 45_000
+    loud = counted(sines(45_000, [(loud_hz, 5e-3)]), 1e7, rng, missing=gone)
+    quiet = counted(np.ones(45_000), 1e7, rng, missing=gone)
+    of_loud = band_budget(loud, find_lines(loud).sines)
+    of_quiet = band_budget(quiet)
+    for place, (band, other) in enumerate(
+        zip(of_loud.bands, of_quiet.bands, strict=True)
+    ):
+        # 60 ordinates in 0-1 Hz: the rms of noise is known to 6 %.
+        expected = 0.5 / math.sqrt(2) if place == 2 else other.rms_percent
+        assert band.rms_percent == pytest.approx(expected, rel=0.3), band
+    assert sum(band.share for band in of_loud.bands) == pytest.approx(1, rel=1e-12)
+    rest = loud.detrended()[loud.measured]
+    assert of_loud.rms_percent == pytest.approx(100 * rest.std(), rel=1e-6)
+
+
 def test_degrees_of_freedom_count_ordinates_of_noise() -> None:
     signal = counted(np.ones(45_000), 1e6, np.random.default_rng(4))
     for band in band_budget(signal).bands:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import scipy.fft
 
 from eigerwatch.analysis.measured import FloatArray
-from eigerwatch.analysis.signals import Signal
-from eigerwatch.analysis.sines import Sines
+from eigerwatch.analysis.signals import Signal, detrend_stretches
+from eigerwatch.analysis.sines import NO_SINES, SineFit, Sines
 from eigerwatch.analysis.spectrum import bridge
 from eigerwatch.analysis.statistics import finite_or_none
 
@@ -80,14 +81,16 @@ def band_budget(
 ) -> BandBudget:
     """Split the variance of the detrended frames by frequency.
 
-    From the periodogram of the whole record, which has all of the variance (Parseval)
-    and the finest resolution at a band's edges; short gaps are bridged as for the
-    spectrum, what is excluded stays zero, and the sum is set to the frames' own.
+    Lines belong to the band of their frequency. What is left without them is split by
+    the periodogram of the whole record, which has all of the variance (Parseval) and
+    the finest resolution at a band's edges, but no window: a strong line would leak
+    into quiet bands beside its own. Short gaps are bridged as for the spectrum, what
+    is excluded stays zero, and the sum is set to the frames' own.
 
     Parameters
     ----------
     sines
-        The signal's lines: these go on through bridged gaps.
+        The signal's lines; None: there are none that matter.
     edges_hz
         Ascending lower ends of the bands [unit], the first one 0.
     """
@@ -98,24 +101,25 @@ def band_budget(
         edges_hz = EDGES_HZ if signal.unit == "Hz" else EDGES_PER_FRAME
     own = signal.detrended()
     variance = float(own @ own) / signal.n
-    values, lost = _filled(own, signal, sines)
-    length = scipy.fft.next_fast_len(values.size, real=True)
-    transform = scipy.fft.rfft(values, length)
-    power = transform.real**2 + transform.imag**2
-    power += lost * signal.n
-    power[1 : (length + 1) // 2] *= 2
-    total = float(power.sum())
     nyquist = signal.rate_hz / 2
     edges = [edge for edge in edges_hz if edge < nyquist]
     ends = [*edges[1:], nyquist]
+    rest, lines = _without_lines(signal, own, sines or NO_SINES, edges)
+    length = scipy.fft.next_fast_len(signal.values.size, real=True)
+    power = _power(rest, length)
     at = np.ceil(np.array(edges) * length / signal.rate_hz - 1e-9).astype(np.int64)
+    parts = [power[first:stop] for first, stop in pairwise([*at, power.size])]
+    variances = [
+        float(part.sum()) + line.variance
+        for part, line in zip(parts, lines, strict=True)
+    ]
+    total = math.fsum(variances)
     bands = []
-    for low, high, first, stop in zip(
-        edges, ends, at, [*at[1:], power.size], strict=True
+    for low, high, part, line, own_variance in zip(
+        edges, ends, parts, lines, variances, strict=True
     ):
-        part = power[first:stop]
-        share = float(part.sum()) / total if total else math.nan
-        squares = float(part @ part)
+        share = own_variance / total if total else math.nan
+        squares = float(part @ part) + line.squares
         shot = signal.shot_variance * (high - low) / nyquist
         bands.append(
             Band(
@@ -125,7 +129,7 @@ def band_budget(
                 share=share,
                 shot_share=shot / variance if variance else math.nan,
                 # Of a sum of exponentials with means s: 2 (sum s)^2 / sum s^2.
-                dof=4 * float(part.sum()) ** 2 / squares if squares else math.nan,
+                dof=4 * own_variance**2 / squares if squares else math.nan,
             )
         )
     text = signal.text
@@ -134,15 +138,67 @@ def band_budget(
     return BandBudget(tuple(bands), 100 * math.sqrt(variance), signal.unit, text)
 
 
-def _filled(
-    own: FloatArray, signal: Signal, sines: Sines | None
-) -> tuple[FloatArray, float]:
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """What the lines of one band have."""
+
+    variance: float = 0.0
+    """Of their sum: sines that follow a line that wanders are not orthogonal."""
+    squares: float = 0.0
+    """Sum of the squares of the variances of each."""
+
+
+def _without_lines(
+    signal: Signal, own: FloatArray, sines: Sines, edges: Sequence[float]
+) -> tuple[Signal, list[_Lines]]:
+    """Return the detrended signal without its lines, and what each band has of them.
+
+    Parameters
+    ----------
+    own
+        (m,) the detrended signal with its lines.
+    edges
+        Ascending lower ends of the bands [unit].
+    """
+    lines = [_Lines() for _ in edges]
+    if not sines.size:
+        return replace(signal, values=own), lines
+    fit = SineFit(signal)
+    rest = own.copy()
+    frequencies = sines.omega * signal.rate_hz / (2 * math.pi)
+    band_of = np.searchsorted(edges, frequencies, side="right") - 1
+    for band in np.unique(band_of[band_of >= 0]).tolist():
+        chosen = sines.at(band_of == band)
+        model = detrend_stretches(fit.model(chosen), signal)
+        rest -= model
+        variance = float(model @ model) / signal.n
+        squares = np.abs(chosen.amplitude) ** 2
+        each = variance * squares / squares.sum()
+        lines[band] = _Lines(variance, float(each @ each))
+    return replace(signal, values=rest), lines
+
+
+def _power(rest: Signal, length: int) -> FloatArray:
+    """Return one-sided ordinates that add up to the variance of detrended frames."""
+    variance = float(rest.values @ rest.values) / rest.n
+    values, lost = _filled(rest)
+    transform = scipy.fft.rfft(values, length)
+    power: FloatArray = transform.real**2 + transform.imag**2
+    power += lost * rest.n
+    power[1 : (length + 1) // 2] *= 2
+    total = float(power.sum())
+    if total:
+        power *= variance / total
+    return power
+
+
+def _filled(rest: Signal) -> tuple[FloatArray, float]:
     """Return the detrended values with gaps bridged, and the variance lost there."""
-    if not signal.missing:
-        return own, 0.0
-    bridged = bridge(signal, sines)
-    inside = np.zeros(signal.values.size, np.bool_)
-    for start, stop in signal.stretches:
+    if not rest.missing:
+        return rest.values, 0.0
+    bridged = bridge(rest)
+    inside = np.zeros(rest.values.size, np.bool_)
+    for start, stop in rest.stretches:
         inside[start:stop] = True
-    filled = replace(signal, values=bridged.values, measured=inside)
+    filled = replace(rest, values=bridged.values, measured=inside)
     return filled.detrended(), bridged.lost
