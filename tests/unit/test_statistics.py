@@ -11,6 +11,7 @@ import scipy.signal
 from helpers import SHARED_DATA, manifest
 from hypothesis import given
 from hypothesis import strategies as st
+from scenarios import scenario
 
 from eigerwatch.analysis.statistics import ROW_LABELS, Description, describe, detrend
 
@@ -89,6 +90,24 @@ def test_closing_up_gaps_would_give_another_line() -> None:
     raw = np.array([10, 20, 30, 10_010], np.uint64)
     assert describe(raw, positions).detrended.std == pytest.approx(0, abs=1e-9)
     assert describe(raw).detrended.std > 1000
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_cell_of_a_run_without_gaps_is_that_of_pandas(seed: int) -> None:
+    raw = scenario(seed, missing=0, modules=False).totals
+    expected = scipy.signal.detrend(raw.astype(float)) + raw.mean()
+    table = pandas_table(raw.astype(float), expected)
+    assert table.shape == (9, 2)
+    assert_tables_equal(as_frame(describe(raw)), table)
+
+
+@pytest.mark.realdata
+def test_every_cell_of_the_sums_of_the_origin_is_that_of_pandas() -> None:
+    sums = pd.read_csv(SHARED_DATA / "origin_399_sums.csv")["sum"].to_numpy()
+    assert sums.size == 399
+    expected = scipy.signal.detrend(sums.astype(float)) + sums.mean()
+    table = pandas_table(sums.astype(float), expected)
+    assert_tables_equal(as_frame(describe(sums.astype(np.uint64))), table)
 
 
 @pytest.mark.realdata
