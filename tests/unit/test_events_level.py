@@ -9,6 +9,7 @@ from eigerwatch.analysis.events.gaps import gap_events
 from eigerwatch.analysis.events.model import Event, EventKind
 from eigerwatch.analysis.events.robust import known_median, sigma_of
 from eigerwatch.analysis.events.spikes import Deviation, joined
+from eigerwatch.analysis.events.steps import Level, scan_of
 from eigerwatch.analysis.measured import Measured
 
 N = 30_000
@@ -190,3 +191,33 @@ def test_the_scale_of_normal_noise_is_its_standard_deviation() -> None:
     assert sigma_of(noise) == pytest.approx(2, rel=0.03)
     noise[:3000] = 1000
     assert sigma_of(noise) == pytest.approx(2, rel=0.15)
+
+
+@pytest.mark.parametrize("after", range(20, 120, 20))
+def test_a_dip_among_the_newest_frames_of_a_long_series(after: int) -> None:
+    n = 150_000
+    totals = np.random.default_rng(5).poisson(5e6, n).astype(np.uint64)
+    dip = n - 1 - after
+    totals[dip] = 4_500_000
+    event = only(Measured(np.arange(n), totals, None, 1 / 746))
+    assert event.first == event.last == dip
+
+
+def test_no_difference_is_taken_where_all_pieces_are_at_steps() -> None:
+    n, width = 5000, 4
+    noise = np.random.default_rng(6).normal(0, 1e-4, n)
+    place = 32.0 * np.arange(n) + 15.5
+    level = Level(noise, place, np.full(n, 32.0), np.full(n, 1e-4))
+    steps = [4960, 4962]
+    scan = scan_of(level.without((piece, 0.0) for piece in steps), width)
+    assert scan is not None
+    assert np.isnan(scan.difference[[4959, 4963]]).all()
+    assert np.nanmax(np.abs(scan.difference)) < 6e-4
+
+
+def test_dips_without_end_leave_no_scale_to_hold_steps_against() -> None:
+    beam = np.ones(9550)
+    beam[::40] = 0.9
+    events = detect(counted(beam))
+    assert {event.kind for event in events} <= {EventKind.SPIKE, EventKind.TOPUP}
+    assert sum(event.frames for event in events) == 239

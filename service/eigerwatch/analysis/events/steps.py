@@ -235,10 +235,11 @@ def steps_at(level: Level, spans: list[Span]) -> list[Step | None]:
     errors = {
         width: _error(work, width)
         for width in {earlier.stop - earlier.start for earlier, _ in sides}
+        if width >= _NARROWEST
     }
     return [
         Step(later.start, size, errors[width], width)
-        if (width := earlier.stop - earlier.start) >= _NARROWEST
+        if (width := earlier.stop - earlier.start) in errors
         else None
         for (earlier, later), size in zip(sides, sizes, strict=True)
     ]
@@ -274,17 +275,20 @@ def _rate_within(level: Level, *sides: slice) -> float:
 
 def _error(level: Level, width: int) -> float:
     """Return the standard error of a difference of means of `width` pieces."""
-    scan = scan_of(level, width) if width else None
+    scan = scan_of(level, width)
     if scan is not None:
         return float(np.median(scan.sigma))
     # Too short a series to tell: correlated noise may triple what frames tell.
     frames = max(float(np.median(level.weight)), 1)
     single = max(float(np.median(level.floor)), 1e-15)
-    return 3 * single * math.sqrt(2 / (max(width, 1) * frames))
+    return 3 * single * math.sqrt(2 / (width * frames))
 
 
 def scan_of(level: Level, width: int) -> Scan | None:
-    """Compare the means on either side of every piece; None: series too short."""
+    """Compare the means on either side of every piece.
+
+    None: the series is too short, or it has steps wherever one looks.
+    """
     n = level.value.size
     if n < _FEWEST_WIDTHS * width:
         return None
@@ -294,6 +298,9 @@ def scan_of(level: Level, width: int) -> Scan | None:
     place = np.concatenate([[0.0], np.cumsum(level.position * level.weight)])
     before = weight[at] - weight[at - width]
     after = weight[at + width] - weight[at]
+    # Where all pieces of a side are at steps their sums are nothing but rounding.
+    there = np.minimum(before, after) >= 1
+    at, before, after = at[there], before[there], after[there]
 
     def step(total: FloatArray) -> FloatArray:
         later = (total[at + width] - total[at]) / after
@@ -310,6 +317,8 @@ def scan_of(level: Level, width: int) -> Scan | None:
     size = np.abs(difference)
     for piece in level.boundaries:
         size[max(piece - 1, 0) : piece + 2] = np.nan
+    if np.isnan(size).all():
+        return None
     everywhere = MAD_TO_SIGMA * float(np.nanmedian(size))
     # Noise that comes and goes: where it is loud its own scale counts.
     local = MAD_TO_SIGMA * _smooth(size, width, 48)
