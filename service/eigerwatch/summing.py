@@ -18,9 +18,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table as TerminalTable
 
-from eigerwatch.analysis.events.model import EventKind
 from eigerwatch.analysis.targets import Decision
 from eigerwatch.assessed import Assessed, assess_master
 from eigerwatch.config import Settings, load_settings, read_yaml
@@ -33,13 +31,10 @@ from eigerwatch.export.files import (
 )
 from eigerwatch.export.plot import write_html
 from eigerwatch.log import printable
-from eigerwatch.masks import n_masked
 from eigerwatch.offline import FrameRange, MasterSums, sum_master
 from eigerwatch.origin import is_origin_config, parse_origin_config
+from eigerwatch.sumtable import complain, counts, high_words, masked_pixels, show
 from eigerwatch.workers import Reducer
-
-_MOST_REASONS = 5
-"""Rejected frames named on the terminal; the CSV of the sums has every one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +167,7 @@ def sum_masters(task: SumTask, settings: Settings) -> Outcome:
                 err.print(printable(str(exc), 1000), style="red", markup=False)
                 outcome.complete = outcome.within_limits = False
                 continue
-            _complain(err, sums)
+            complain(err, sums)
             if not sums.stored.all() or sums.problems:
                 outcome.complete = False
             found = assess_master(sums, settings)
@@ -181,7 +176,7 @@ def sum_masters(task: SumTask, settings: Settings) -> Outcome:
                 found.judged.checks or decision == Decision.NO_BEAM
             ):
                 outcome.within_limits = False
-            _show(out, sums, found)
+            show(out, sums, found)
             if task.files:
                 for path, problem in write_files(sums, found, task):
                     if problem is None:
@@ -226,106 +221,11 @@ def _progress(console: Console, name: str) -> Iterator[Callable[[int, int], None
         yield advance
 
 
-def _complain(console: Console, sums: MasterSums) -> None:
-    for problem in sums.problems:
-        console.print(printable(problem, 1000), style="yellow", markup=False)
-    for number, (frame, reason) in enumerate(sorted(sums.reasons.items())):
-        if number == _MOST_REASONS:
-            rest = len(sums.reasons) - _MOST_REASONS
-            console.print(f"... and {rest} more rejected frames", style="yellow")
-            break
-        text = f"{sums.path}: frame {frame} rejected: {reason}"
-        console.print(printable(text, 1000), style="yellow", markup=False)
-
-
-def _counts(sums: MasterSums) -> dict[str, int]:
-    stored, rejected = (int(np.count_nonzero(a)) for a in (sums.stored, sums.rejected))
-    selected = len(sums.records)
-    return {
-        "selected": selected,
-        "stored": stored,
-        "missing": selected - stored - rejected,
-        "rejected": rejected,
-    }
-
-
-def _show(console: Console, sums: MasterSums, found: Assessed) -> None:
-    description = found.assessment.description
-    counts = _counts(sums)
-    table = TerminalTable(title=printable(sums.path.name), title_justify="left")
-    table.add_column("")
-    table.add_column("raw", justify="right")
-    table.add_column("detrended", justify="right")
-    rows = zip(description.raw.rows(), description.detrended.rows(), strict=True)
-    for (label, raw), (_, detrended) in rows:
-        table.add_row(label, _cell(label, raw), _cell(label, detrended))
-    console.print(table)
-    console.print(
-        f"frames {sums.first_frame}-{sums.last_frame} of {sums.n_frames}: "
-        + ", ".join(f"{n} {what}" for what, n in counts.items() if what != "selected")
-        + f"; pixels kept from {sums.selection.low} to {_high(sums)}"
-        + (f", {masked} masked ({_owners(sums)})" if (masked := _masked(sums)) else ""),
-        markup=False,
-    )
-    for note in sums.selection.notes:
-        console.print(f"note: {note}", markup=False)
-    _show_judgement(console, found)
-
-
-def _show_judgement(console: Console, found: Assessed) -> None:
-    """Print what the table does not say: which frames, the limit, events, decision."""
-    assessment = found.assessment
-    console.print(f"used (from 0): {assessment.excluded.usage}", markup=False)
-    if assessment.measured.n > 1 and assessment.shot.cv_shot_percent > 0:
-        limit = assessment.shot.cv_shot_percent
-        console.print(
-            f"shot-noise limit of the CV: {limit:.4f} % (estimate)", markup=False
-        )
-        console.print(assessment.judgement.reason, markup=False)
-    told = [event for event in assessment.events if event.kind != EventKind.GAP]
-    for event in told[:_MOST_REASONS]:
-        console.print(f"{event.kind}: {event.reason}", markup=False)
-    if len(told) > _MOST_REASONS:
-        console.print(f"... and {len(told) - _MOST_REASONS} more events")
-    if found.judged.checks or found.judged.decision == Decision.NO_BEAM:
-        decision = found.judged.decision.value.replace("_", "-")
-        console.print(f"{decision}: {found.judged.text}", markup=False)
-
-
 def _used(sums: MasterSums, found: Assessed) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return (frames,) true for those that count."""
     used = np.zeros(len(sums.records), np.bool_)
     used[found.assessment.measured.positions - (sums.first_frame - 1)] = True
     return used
-
-
-def _high(sums: MasterSums) -> str:
-    """Return the upper limit and where it comes from."""
-    selection = sums.selection
-    if selection.high_from == "settings":
-        origin = "set"
-    elif selection.high_from == "dtype":
-        origin = f"auto: limit of {sums.start.dtype}"
-    else:
-        origin = f"auto: {selection.high_from}"
-    return f"{selection.high} counts ({origin})"
-
-
-def _masked(sums: MasterSums) -> int:
-    mask = sums.selection.mask
-    return 0 if mask is None else n_masked(mask)
-
-
-def _owners(sums: MasterSums) -> str:
-    return " and ".join(f"{owner}'s mask" for owner in sums.selection.mask_from)
-
-
-def _cell(label: str, value: float) -> str:
-    if np.isnan(value):
-        return "-"
-    if label == "count":
-        return f"{value:.0f}"
-    return f"{value:.4f}" if label == "CV%" else f"{value:.2f}"
 
 
 def prepare(folder: Path) -> None:
@@ -391,10 +291,10 @@ def _writers(
             settings={
                 "file": str(sums.path),
                 "low": sums.selection.low,
-                "high": _high(sums),
-                "masked pixels": _masked(sums),
+                "high": high_words(sums),
+                "masked pixels": masked_pixels(sums),
                 "frames": f"{sums.first_frame}-{sums.last_frame} of {sums.n_frames}",
-                **_counts(sums),
+                **counts(sums),
                 "used": str(found.assessment.excluded.usage),
             },
             first_frame=sums.first_frame,
