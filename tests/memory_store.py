@@ -269,6 +269,7 @@ class MemoryNotes:
     def __init__(self) -> None:
         self._notes: dict[str, list[Note]] = {}
         self._exclusions: dict[str, list[Exclusion]] = {}
+        self._made = 0
 
     def add(self, key: str, text: str, author: str = "") -> Note:
         kept = self._notes.setdefault(key, [])
@@ -293,8 +294,14 @@ class MemoryNotes:
         reason: str = "",
     ) -> str:
         kept = self._exclusions.setdefault(key, [])
-        kept.append(Exclusion(f"{len(kept)}-0", first, last, excluded, author, reason))
-        return kept[-1].id
+        self._made += 1
+        number = f"{self._made}-0"
+        kept.append(Exclusion(number, first, last, excluded, author, reason))
+        return number
+
+    def withdraw(self, key: str, exclusion_id: str) -> None:
+        kept = self._exclusions.get(key, [])
+        self._exclusions[key] = [one for one in kept if one.id != exclusion_id]
 
     def exclusions(self, key: str) -> list[Exclusion]:
         return list(self._exclusions.get(key, []))

@@ -194,6 +194,10 @@ def test_notes_and_exclusions(client, writer):
         (3, 5, True),
         (4, 4, False),
     ]
+    first, second = notes.exclusions(KEY)
+    notes.withdraw(KEY, first.id)
+    notes.withdraw(KEY, first.id)
+    assert notes.exclusions(KEY) == [second]
     assert client.pttl(keys.notes(KEY)) > 0
     assert client.pttl(keys.exclusions(KEY)) > 0
     with pytest.raises(UnknownSeriesError):

@@ -160,6 +160,47 @@ def test_other_sites_may_not_exclude(client: TestClient) -> None:
     assert answer.status_code == 403
 
 
+def test_a_decision_about_frames_can_be_withdrawn(client: TestClient) -> None:
+    before = get(client, f"{URL}/analysis")["usage"]
+    gone = {"first": 100, "last": 299}
+    made = client.post(f"{URL}/exclusions", json=gone).json()
+    again = client.post(f"{URL}/exclusions", json=gone).json()
+    assert made["id"] != again["id"]
+    for one in (made, again):
+        assert get(client, f"{URL}/analysis")["usage"]["used"] == before["used"] - 200
+        assert client.delete(f"{URL}/exclusions/{one['id']}").status_code == 204
+    assert get(client, f"{URL}/analysis")["usage"] == before
+    assert client.delete(f"{URL}/exclusions/{made['id']}").status_code == 204
+    assert client.delete(f"{URL}/exclusions/all").status_code == 422
+
+
+def test_events_say_what_excludes_their_frames(client: TestClient) -> None:
+    (topup,) = get(client, f"{URL}/analysis")["events"]
+    by = topup["excluded_by"]
+    assert by["kind"] == "topup"
+    assert by["first"] < topup["first"] <= topup["last"] < by["last"]
+    back = {"first": by["first"], "last": by["last"], "excluded": False}
+    client.post(f"{URL}/exclusions", json=back)
+    (topup,) = get(client, f"{URL}/analysis")["events"]
+    assert topup["excluded_by"] is None
+
+
+def test_a_recent_answer_is_not_made_anew(
+    client: TestClient, store: MemoryStore
+) -> None:
+    first = get(client, f"{URL}/analysis", recent=True)["newest"]
+    store.append(KEY, DRAWN.totals[:10])
+    assert get(client, f"{URL}/analysis", recent=True)["newest"] == first
+    assert get(client, f"{URL}/analysis")["newest"] == first + 10
+
+
+def test_a_brief_spectrum_leaves_the_long_parts_out(client: TestClient) -> None:
+    brief = get(client, f"{URL}/spectrum", brief=True)
+    told = get(client, f"{URL}/spectrum")
+    assert told["spectrogram"]
+    assert brief == {**told, "allan": None, "spectrogram": None}
+
+
 def test_notes_are_kept_and_removed(client: TestClient) -> None:
     note = {"text": "new mirror <script>", "author": "me"}
     made = client.post(f"{URL}/notes", json=note).json()

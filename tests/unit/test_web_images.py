@@ -134,3 +134,61 @@ def test_the_newest_preview_is_a_png(client: TestClient, store: MemoryStore) -> 
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert client.get("/api/v1/series/live:none/preview").status_code == 404
+
+
+MODULES = 6
+FRAMES = 4000
+
+
+@pytest.fixture
+def modules() -> Iterator[TestClient]:
+    """Modules of which the third loses 10 % from frame 2000 on, with the beam's 5 %."""
+    described = [
+        {"name": f"module_{k}", "module": True, "y": [0, 5], "x": [k, k + 1]}
+        for k in range(MODULES)
+    ]
+    described.append({"name": "centre", "kind": "disc", "y": 2, "x": 3, "radius": 2})
+    store = MemoryStore()
+    store.beat()
+    meta = {"settings": json.dumps([{"number": 0, "regions": described}])}
+    store.open(KEY, meta=meta, shape=(5, 6))
+    rows = np.zeros((FRAMES, MODULES + 1), REGION_ROW)
+    rows["total"] = np.random.default_rng(4).poisson(10_000, rows.shape)
+    rows["total"][2000:] = rows["total"][2000:] * 95 // 100
+    rows["total"][2000:, 2] = rows["total"][2000:, 2] * 9 // 10
+    store.append(KEY, rows["total"][:, :MODULES].sum(axis=1))
+    store.show(KEY, rows)
+    app = create_app(store, WebSettings())
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        yield client
+
+
+def test_a_module_that_changes_stands_out(modules: TestClient) -> None:
+    told = get(modules, last=1000, against=1500)
+    assert told["image"] == [5, 6]
+    assert told["compared"] == [0, 1499]
+    assert [r["deviates"] for r in told["regions"]] == [k == 2 for k in range(7)]
+    third, fourth = told["regions"][2:4]
+    share = 0.9 / (5.9 / 6)
+    assert third["change_percent"] == pytest.approx(100 * (share - 1), abs=0.2)
+    assert fourth["change_percent"] == pytest.approx(100 * (6 / 5.9 - 1), abs=0.2)
+    assert third["change_error_percent"] == pytest.approx(0.04, abs=0.01)
+
+
+def test_without_change_no_module_stands_out(modules: TestClient) -> None:
+    told = get(modules, **{"from": 1000, "to": 2000, "against": 1000})
+    assert not any(r["deviates"] for r in told["regions"])
+    assert max(abs(r["change_percent"]) for r in told["regions"]) < 0.3
+
+
+def test_changes_are_told_where_asked_for_and_known(modules: TestClient) -> None:
+    for told in (get(modules), get(modules, **{"from": 0, "to": 50, "against": 50})):
+        assert told["compared"] is None
+        assert {r["change_percent"] for r in told["regions"]} == {None}
+        assert not any(r["deviates"] for r in told["regions"])
+
+
+def test_changes_are_told_within_one_version(client: TestClient) -> None:
+    told = get(client, last=100, against=500)
+    assert told["settings"] == 1
+    assert told["compared"] is None

@@ -115,6 +115,11 @@ class Notes:
             self._same_life(key, keys.exclusions(key))
         return position.decode()
 
+    def withdraw(self, key: str, exclusion_id: str) -> None:
+        """Undo one decision about frames; nothing happens if there is none."""
+        with translated():
+            self._client.xdel(keys.exclusions(key), exclusion_id)
+
     def exclusions(self, key: str) -> list[Exclusion]:
         """Return what was excluded and taken back, in order."""
         with translated():

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from eigerwatch.analysis.allan import allan_deviation
 from eigerwatch.analysis.comparison import Comparison, compare
-from eigerwatch.analysis.events.model import EventKind
+from eigerwatch.analysis.events.model import Event, EventKind
 from eigerwatch.analysis.events.topup import topup_schedule
+from eigerwatch.analysis.exclusion import Interval
 from eigerwatch.analysis.position import beam_position
 from eigerwatch.analysis.spectrogram import spectrogram
 from eigerwatch.analysis.timebase import time_base
@@ -55,6 +56,14 @@ Kinds = Annotated[
         "empty: none; by default those of the settings.",
     ),
 ]
+ExclusionId = Annotated[str, Path(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
+Recent = Annotated[
+    bool,
+    Query(
+        description="An answer some seconds old will do: of a series that grows, "
+        "it is not made anew for everyone who asks."
+    ),
+]
 _NO_DECISION_CODE = {"no_go": 503}
 
 
@@ -77,12 +86,15 @@ def create_router(
         channel: str | None,
         scope: Scope,
         exclude: str | None,
+        recent: bool = False,
     ) -> _Asked:
         info, channel = resolved(watch, series, channel)
         kinds = _kinds(exclude)
-        return _Asked(
-            info, channel, scope, assessor.assess(info, channel, scope, kinds)
-        )
+        if recent and kinds is None:
+            answer = assessor.assess_live(info, channel, scope)
+        else:
+            answer = assessor.assess(info, channel, scope, kinds)
+        return _Asked(info, channel, scope, answer)
 
     def run_of(asked: _Asked) -> Run:
         frames = assessor.measured(asked.info, asked.channel, asked.scope, regions=True)
@@ -100,14 +112,19 @@ def create_router(
         last: Last = None,
         seconds: Seconds = None,
         exclude: Kinds = None,
+        recent: Recent = False,
     ) -> schemas.Analysis:
         """Return everything that is said about a selection, and the decision.
 
         Which frames every figure rests on stands in ``usage``.
         """
-        asked = ask(series, channel, scope_of(start, stop, last, seconds), exclude)
+        scope = scope_of(start, stop, last, seconds)
+        asked = ask(series, channel, scope, exclude, recent)
         found = asked.answer.assessment
         topups = [e.first for e in found.events if e.kind == EventKind.TOPUP]
+        told = found.as_dict()
+        for event, one in zip(found.events, told["events"], strict=True):
+            one["excluded_by"] = _excluded_by(event, found.excluded.intervals)
         return schemas.Analysis(
             series=asked.info.key,
             channel=asked.channel,
@@ -115,7 +132,7 @@ def create_router(
             newest=asked.answer.newest,
             judged=asked.answer.judged.as_dict(),
             topups=_schedule(topups, asked.info.frame_time_s),
-            **found.as_dict(),
+            **told,
         )
 
     @router.get("/series/{series}/spectrum", tags=["analysis"])
@@ -127,9 +144,14 @@ def create_router(
         last: Last = None,
         seconds: Seconds = None,
         exclude: Kinds = None,
+        recent: Recent = False,
+        brief: Annotated[
+            bool, Query(description="Without Allan deviation and spectrogram.")
+        ] = False,
     ) -> schemas.Spectra:
         """Return density, lines, bands, Allan deviation and spectrogram."""
-        asked = ask(series, channel, scope_of(start, stop, last, seconds), exclude)
+        scope = scope_of(start, stop, last, seconds)
+        asked = ask(series, channel, scope, exclude, recent)
         found = asked.answer.assessment.frequencies
         assert found is not None
         return schemas.Spectra(
@@ -138,8 +160,12 @@ def create_router(
             spectrum=found.spectrum.as_dict(),
             search=found.lines.as_dict(),
             bands=found.bands.as_dict(),
-            allan=allan_deviation(found.signal).as_dict(),
-            spectrogram=spectrogram(found.signal, found.lines.sines).as_dict(),
+            allan=None if brief else allan_deviation(found.signal).as_dict(),
+            spectrogram=(
+                None
+                if brief
+                else spectrogram(found.signal, found.lines.sines).as_dict()
+            ),
         )
 
     @router.get("/series/{series}/position", tags=["analysis"])
@@ -270,6 +296,14 @@ def create_router(
         )
         return schemas.Exclusion(id=made, **wanted.model_dump())
 
+    @router.delete(
+        "/series/{series}/exclusions/{exclusion}", tags=["notes"], status_code=204
+    )
+    def withdraw_exclusion(series: SeriesKey, exclusion: ExclusionId) -> None:
+        """Undo one decision about frames: those before it hold again."""
+        info, _ = resolved(watch, series, None)
+        _needed(notes).withdraw(info.key, exclusion)
+
     @router.get("/beam", tags=["analysis"])
     def beam_now() -> schemas.Beam:
         """Return the decision about the newest frames of the followed series."""
@@ -319,6 +353,17 @@ def _kinds(exclude: str | None) -> Sequence[str] | None:
                 400, f"no kind of event is called {kind!r}; there are {sorted(known)}"
             )
     return kinds
+
+
+def _excluded_by(event: Event, intervals: Sequence[Interval]) -> dict[str, Any] | None:
+    """Return the interval that leaves all of an event's frames out, if one does."""
+    covering = [
+        one
+        for one in intervals
+        if one.first <= event.first and (one.last is None or event.last <= one.last)
+    ]
+    covering.sort(key=lambda one: one.kind != event.kind)
+    return covering[0].as_dict() if covering else None
 
 
 def _needed(notes: NoteStore | None) -> NoteStore:

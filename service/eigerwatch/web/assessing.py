@@ -45,6 +45,8 @@ class Answer:
     judged: Judged
     newest: int
     """Highest frame number that was known; -1: none."""
+    made_ms: float
+    """When it was made, UTC epoch [ms]."""
 
 
 @dataclass(slots=True)
@@ -203,7 +205,8 @@ class Assessor:
         begin_s = time.thread_time()
         events = self.events(info, channel)
         found = assess(self.measured(info, channel, scope), options, events=events)
-        answer = Answer(found, judge(found, self.targets), frames.n - 1)
+        judged = judge(found, self.targets)
+        answer = Answer(found, judged, frames.n - 1, time.time() * 1000)
         cost_s = time.thread_time() - begin_s
         with self._lock:
             self._kept[asked] = _Kept(content, answer, time.monotonic(), cost_s)
@@ -230,7 +233,9 @@ def summary(answer: Answer) -> dict[str, Any]:
     found = answer.assessment
     return {
         "newest": answer.newest,
+        "made": answer.made_ms,
         "usage": found.excluded.usage.as_dict(),
+        "excluded": sum(found.excluded.usage.excluded.values()),
         "usage_text": str(found.excluded.usage),
         "cv_percent": finite_or_none(found.detrended.cv_percent),
         "cv_interval": found.uncertainty.cv_detrended.as_dict(),

@@ -61,7 +61,9 @@ class BeamWatch:
     ) -> None:
         self._watch = watch
         self._assessor = assessor
-        self._scope = Scope("seconds", last=assessor.analysis.window_s)
+        self.window_s = assessor.analysis.window_s
+        """Newest frames that are judged [s]."""
+        self._scope = Scope("seconds", last=self.window_s)
         self._beam = Beam(None, None, NOTHING, None, time.time() * 1000)
         self._stop = threading.Event()
         self._calls: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)

@@ -151,7 +151,11 @@ class LiveHub:
                 text = tick.dumps(
                     {
                         **self._watch.state_message(situation),
-                        "beam": {**found.judged.as_dict(), "since": found.since_ms},
+                        "beam": {
+                            **found.judged.as_dict(),
+                            "since": found.since_ms,
+                            "window_s": self._beam.window_s,
+                        },
                     }
                 )
                 for client in self._clients:

@@ -85,6 +85,10 @@ class NoteStore(Protocol):
         """Exclude frames first to last, both inclusive, or take them back."""
         ...
 
+    def withdraw(self, key: str, exclusion_id: str) -> None:
+        """Undo one decision about frames; nothing happens if there is none."""
+        ...
+
     def exclusions(self, key: str) -> list[Exclusion]:
         """Return what was excluded and taken back, in order."""
         ...

@@ -184,6 +184,12 @@ class Region(_Answer):
     """Mean number of its kept pixels."""
     mean_sentinel: float | None
     """Mean number of its pixels without data."""
+    change_percent: float | None
+    """Change of its share of the frames' sums since the first frames [%]."""
+    change_error_percent: float | None
+    """Standard error of that by photon counting alone [%]."""
+    deviates: bool
+    """Its change stands out among those of the modules."""
 
 
 class Regions(_Answer):
@@ -199,6 +205,10 @@ class Regions(_Answer):
     """Frames that were used: stored, and counted with these settings."""
     settings: int
     """Settings version that the regions belong to."""
+    image: list[int] | None
+    """(y, x) of the image [pixels]."""
+    compared: list[int] | None
+    """First and last of the frames that changes are told against; null: none."""
     regions: list[Region]
 
 
@@ -280,6 +290,7 @@ class Analysis(_Answer):
     missing: int
     """Frames between the first and the last that are not stored."""
     events: list[dict[str, Any]]
+    """What was found; ``excluded_by``: the interval that leaves its frames out."""
     segments: list[dict[str, Any]]
     """Stable stretches."""
     proposed: dict[str, Any] | None
@@ -312,8 +323,10 @@ class Spectra(_Answer):
     search: dict[str, Any]
     """Lines, strongest first."""
     bands: dict[str, Any]
-    allan: dict[str, Any]
-    spectrogram: dict[str, Any]
+    allan: dict[str, Any] | None
+    """Null where asked to be brief."""
+    spectrogram: dict[str, Any] | None
+    """Null where asked to be brief."""
 
 
 class Position(_Answer):
