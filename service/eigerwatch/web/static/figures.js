@@ -1,6 +1,6 @@
-// Tiles, facts and the statistics table: texts from a tick's header.
+// Facts and the statistics table: texts from a tick's header.
 
-import { age, counts, fixed, integer, moment, short } from "./format.js";
+import { age, counts, fixed, integer, moment } from "./format.js";
 
 const ROWS = ["count", "mean", "std", "CV%", "min", "25%", "50%", "75%", "max"];
 const PROGRESS_MAX = 1000;
@@ -9,6 +9,10 @@ const $ = (id) => document.getElementById(id);
 export function set(id, text) {
   const element = typeof id === "string" ? $(id) : id;
   if (element.textContent !== text) element.textContent = text;
+}
+
+export function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
 export function makeTable() {
@@ -37,15 +41,6 @@ export function showTable(stats) {
   const shot = `shot-noise limit ${fixed(stats.shot.cv_shot_percent, 4)} %, `
     + `above it ${fixed(stats.shot.cv_beam_percent, 4)} %`;
   set("scope-text", `${span}; ${shot}`);
-}
-
-export function showTiles(header) {
-  const tiles = header?.tiles ?? {};
-  set("cv", fixed(tiles.cv_percent, 3));
-  set("shot", `shot-noise limit ${fixed(tiles.cv_shot_percent, 3)} %`);
-  set("beam", fixed(tiles.cv_beam_percent, 3));
-  set("mean", short(tiles.mean));
-  set("drift", fixed(tiles.drift_percent, 3));
 }
 
 // live: whether rate and lag mean anything now.

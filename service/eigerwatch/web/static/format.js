@@ -13,6 +13,22 @@ export function fixed(value, digits) {
   return value.toFixed(digits).replace("-", "\u2212");
 }
 
+// "7", "7 to 9", or with a noun "frame 7", "frames 7 to 9".
+export function span(first, last, noun = "") {
+  const many = last !== null && last > first;
+  const word = noun && `${noun}${many ? "s" : ""} `;
+  return many ? `${word}${integer(first)} to ${integer(last)}` : `${word}${integer(first)}`;
+}
+
+// With as many digits as matter: 0.0412, 12.3
+export function significant(value, digits = 3) {
+  if (value === null || value === undefined) return DASH;
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e5 || size < 1e-4) return value.toExponential(digits - 1).replaceAll("-", "\u2212");
+  return Number(value.toPrecision(digits)).toString().replace("-", "\u2212");
+}
+
 // Counts: integers where they are large, else as many digits as matter.
 export function counts(value) {
   if (value === null || value === undefined) return DASH;
@@ -70,3 +86,15 @@ export const STATE_WORDS = {
 };
 
 export const KIND_WORDS = { sim: "SIMULATED", replay: "REPLAY", file: "FROM FILE" };
+
+// Events that the analysis finds, and what is excluded by hand.
+export const FOUND_WORDS = {
+  empty: "empty",
+  damaged: "damaged",
+  topup: "top-up",
+  step: "step",
+  spike: "spike",
+  drift: "drift",
+  gap: "gap",
+  user: "by hand",
+};

@@ -1,15 +1,23 @@
 // Joins connection, plots, figures and controls.
 
+import { showAssessed, showTiles } from "./assessment.js";
+import { showBeam } from "./beam.js";
+import { Compare } from "./compare.js";
 import { Connection } from "./connection.js";
 import { Events } from "./events.js";
 import * as figures from "./figures.js";
 import { KIND_WORDS, STATE_WORDS, age, clock, moment } from "./format.js";
+import { Found } from "./found.js";
+import { ModulesPanel } from "./modules.js";
+import { Notes } from "./notes.js";
 import { Plots } from "./plots.js";
 import { SeriesChoice } from "./series.js";
+import { SpectrumPanel } from "./spectrum.js";
 import { warningsOf } from "./warnings.js";
 
 const RECEIVING = ["collecting", "settling"];
 const SCOPES = ["whole", "range", "frames", "seconds"];
+const NOTES_MS = 15000; // others may write notes too
 const EVENT_MARGIN = 200; // frames shown on either side of a picked event
 const $ = (id) => document.getElementById(id);
 const set = figures.set;
@@ -95,7 +103,7 @@ async function receiveTick(tick) {
     }
     events.load(header.series).then(() => plots.setEvents(events.all));
   }
-  figures.showTiles(header);
+  showTiles(header);
   figures.showTable(header.stats);
   showAges();
   await new Promise((done) => setTimeout(done)); // figures and plot in separate tasks
@@ -127,7 +135,7 @@ function receiveState(state) {
 
 function clear() {
   page.tick = null;
-  figures.showTiles(null);
+  showTiles(null);
   figures.showTable(null);
   plots.setEvents([]);
   plots.clear().catch(plotFailed);
@@ -159,13 +167,15 @@ function showAges() {
   const live = connected && !page.paused && RECEIVING.includes(shown) && source !== "error";
   figures.showFacts(header, live, page.lagMs);
   figures.showNewest(header, serverNow());
+  showAssessed(header, serverNow());
+  showBeam(page.state, header, live);
   figures.showRange(header, header && plots.zoomed(header));
   showBanner(header, connected, source, shown);
   showNotice(header);
   const kind = KIND_WORDS[header?.kind ?? page.state?.kind];
   $("kind").hidden = !kind;
   set("kind", kind ?? "");
-  const cv = header?.tiles.cv_percent;
+  const cv = (header?.assessment ?? header?.tiles)?.cv_percent;
   const figure = connected && cv !== null && cv !== undefined ? `${cv.toFixed(3)} % ` : "";
   const word = connected ? STATE_WORDS[source] : STATE_WORDS[page.link];
   document.title = `${kind ? `${kind} ` : ""}${figure}${word} · Eigerwatch`;
@@ -211,7 +221,9 @@ function showControls() {
   $("follow").setAttribute("aria-pressed", String(following && !page.paused));
   $("pause").setAttribute("aria-pressed", String(page.paused));
   set("pause", page.paused ? "Go on" : "Pause");
-  $("reset").disabled = page.from === null && page.to === null;
+  const zoomed = page.from !== null || page.to !== null;
+  $("reset").disabled = !zoomed;
+  $("exclude-range").hidden = $("include-range").hidden = !zoomed;
   $("scope").value = page.scope;
   $("window").hidden = !["frames", "seconds"].includes(page.scope);
   if (document.activeElement !== $("window")) $("window").value = page.window;
@@ -251,6 +263,35 @@ function toggleTheme() {
     localStorage.setItem("theme", root.dataset.theme);
   } catch { /* storage may be forbidden */ }
   plots.redraw().catch(plotFailed);
+  spectrum.redraw();
+}
+
+// Zoom to what was found, with some frames on either side.
+function showFrames(first, last) {
+  const margin = Math.max(EVENT_MARGIN, Math.round((last - first) / 4));
+  zoom(Math.max(0, first - margin), last + margin + 1);
+}
+
+// The found event to the left (-1) or right (1) of the range shown.
+function step(direction) {
+  const header = page.tick?.header;
+  if (!header) return;
+  const zoomed = page.from !== null || page.to !== null;
+  const whole = direction > 0 ? -1 : header.n;
+  const event = found.beside(zoomed ? (header.from + header.to - 1) / 2 : whole, direction);
+  if (event) showFrames(event.first, event.first);
+}
+
+function decideRange(excluded) {
+  const header = page.tick?.header;
+  if (header && plots.zoomed(header)) found.decide(header.from, header.to - 1, excluded);
+}
+
+// What the panels are about; a new version says that asking again is worth it.
+function about(version) {
+  const header = page.tick?.header;
+  if (!header?.n) return null;
+  return { series: header.series, channel: header.channel, version: version(header) };
 }
 
 const KEYS = {
@@ -259,6 +300,8 @@ const KEYS = {
   r: () => zoom(null, null),
   y: () => setMode(plots.mode === "robust" ? "full" : "robust"),
   d: toggleTheme,
+  "[": () => step(-1),
+  "]": () => step(1),
   "?": () => $("keys").showModal(),
   1: () => setScope("whole"),
   2: () => setScope("range"),
@@ -269,7 +312,7 @@ const KEYS = {
 document.addEventListener("keydown", (press) => {
   if (press.ctrlKey || press.metaKey || press.altKey || $("keys").open) return;
   if (press.target.closest("input, select, textarea")) return;
-  if (press.key === " " && press.target.closest("button, a")) return;
+  if (press.key === " " && press.target.closest("button, a, summary")) return;
   const action = KEYS[press.key.toLowerCase()];
   if (!action) return;
   press.preventDefault();
@@ -288,6 +331,38 @@ const choice = new SeriesChoice({
   },
 });
 
+const found = new Found({
+  wanted: () => page.tick?.header.assessment
+    ? about(({ assessment }) => `${assessment.newest} ${assessment.events} ${assessment.excluded}`)
+    : null,
+  onFound: (what) => plots.setFound(what).catch(plotFailed),
+  onPick: ({ first, last }) => {
+    showFrames(first, Math.min(last, page.tick.header.n - 1));
+    $("plot").scrollIntoView({ block: "nearest" });
+  },
+  onDecided: () => {
+    notes.panel.hurry();
+    spectrum.panel.hurry();
+  },
+});
+const notes = new Notes({
+  wanted: () => about(() => Math.floor(performance.now() / NOTES_MS)),
+  onDecided: () => {
+    found.panel.hurry();
+    spectrum.panel.hurry();
+  },
+});
+const spectrum = new SpectrumPanel({
+  wanted: () => {
+    const what = page.tick?.header.assessment && about(({ assessment }) => assessment.made);
+    return what && { ...what, from: page.from, to: page.to };
+  },
+});
+new ModulesPanel({ wanted: () => about(({ n }) => n) });
+new Compare({ choice, current: () => choice.current });
+
+$("exclude-range").addEventListener("click", () => decideRange(true));
+$("include-range").addEventListener("click", () => decideRange(false));
 $("follow").addEventListener("click", KEYS.f);
 $("pause").addEventListener("click", KEYS[" "]);
 $("theme").addEventListener("click", toggleTheme);

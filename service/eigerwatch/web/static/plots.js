@@ -2,7 +2,8 @@
 // SVG scatter only: a control-room PC without GPU has no WebGL.
 
 import { frameTicks, fullRange, robustRange, steppedEnd } from "./axes.js";
-import { KIND_WORDS } from "./format.js";
+import { colour } from "./figures.js";
+import { FOUND_WORDS, KIND_WORDS, span as framesText } from "./format.js";
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false };
 const PANELS = [
@@ -14,6 +15,13 @@ const EVENT_SYMBOLS = {
   topup: "triangle-up-open", damaged: "diamond-open", empty: "circle-open",
   step: "triangle-right-open", spike: "star-triangle-up-open", settings: "square-open",
 };
+// Of what the analysis found; filled where the frames do not count.
+const FOUND_SYMBOLS = {
+  empty: "circle", damaged: "diamond", topup: "triangle-up", step: "triangle-right",
+  spike: "star", drift: "triangle-ne",
+};
+const ALARMING = ["empty", "damaged"];
+const MOST_MARKED = 200;
 
 export class Plots {
   // onRange(from, to): the user zoomed to these frames; (null, null): back to all.
@@ -23,6 +31,7 @@ export class Plots {
     this.mode = "robust";
     this.tick = null;
     this.events = [];
+    this.found = { events: [], intervals: [] };
     this.drawn = false;
     this.queue = Promise.resolve();
     new ResizeObserver(() => this.resized()).observe(element);
@@ -35,6 +44,12 @@ export class Plots {
 
   setEvents(events) {
     this.events = events;
+  }
+
+  // What the analysis found: events, and the intervals that do not count.
+  setFound(found) {
+    this.found = found;
+    return this.tick ? this.redraw() : this.queue;
   }
 
   clear() {
@@ -76,7 +91,8 @@ export class Plots {
           ? robustRange(quartiles, values) : fullRange(values);
         traces.push(...this.panelTraces(panel, values, ranges[index]));
       });
-      traces.push(...this.stripTraces(span));
+      PANELS.forEach((panel, index) => traces.push(this.shade(panel, ranges[index], span)));
+      traces.push(...this.stripTraces(span), this.foundTrace(span));
     }
     await Plotly.react(this.element, traces, this.layout(ranges, span), CONFIG);
   }
@@ -96,13 +112,13 @@ export class Plots {
   panelTraces(panel, values, [low, high]) {
     const { header, blocks } = this.tick;
     const x = blocks.frame;
-    const colour = this.colour(panel.name === "raw" ? "--raw" : "--det");
+    const stroke = colour(panel.name === "raw" ? "--raw" : "--det");
     const hovertemplate = `frame %{x:,d}<br>${panel.name} %{y:.5f} of the mean<extra></extra>`;
     const shared = { x, y: values, yaxis: panel.yaxis, type: "scatter", hovertemplate };
     const few = blocks.frame.length <= 300;
     const traces = [{
       ...shared, mode: few ? "lines+markers" : "lines", name: panel.name,
-      line: { color: colour, width: 1.2 }, marker: { color: colour, size: 4 },
+      line: { color: stroke, width: 1.2 }, marker: { color: stroke, size: 4 },
     }];
     const alone = { x: [], y: [] };
     const outside = { x: [], y: [], text: [], symbol: [] };
@@ -121,20 +137,20 @@ export class Plots {
     }
     traces.push({
       ...shared, ...alone, mode: "markers", name: `${panel.name}, single frames`,
-      marker: { color: colour, size: 4 },
+      marker: { color: stroke, size: 4 },
     });
     traces.push({
       ...shared, x: outside.x, y: outside.y, text: outside.text, mode: "markers",
       name: `${panel.name}, off scale`,
       hovertemplate: `frame %{x:,d}<br>${panel.name} %{text} of the mean, off scale<extra></extra>`,
-      marker: { color: this.colour("--alarm"), size: 11, symbol: outside.symbol },
+      marker: { color: colour("--alarm"), size: 11, symbol: outside.symbol },
     });
     if (panel.name === "raw") {
       const at = (frame) => 1 + (header.slope * (frame - header.x_mid)) / header.mean;
       const ends = header.mean ? [header.from, header.to - 1] : [];
       traces.push({
         ...shared, x: ends, y: ends.map(at), mode: "lines", hoverinfo: "skip",
-        hovertemplate: undefined, name: "fit", line: { color: this.colour("--text"), width: 1.3, dash: "dash" },
+        hovertemplate: undefined, name: "fit", line: { color: colour("--text"), width: 1.3, dash: "dash" },
       });
     }
     return traces;
@@ -161,9 +177,9 @@ export class Plots {
     }
     const hovertemplate = "%{text}<extra></extra>";
     const traces = [
-      { ...base, ...runs, mode: "lines", hoverinfo: "skip", name: "gaps", line: { color: this.colour("--missing"), width: 6 } },
-      { ...base, ...missing, hovertemplate, name: "missing", marker: { symbol: "x-thin", size: 9, color: this.colour("--missing"), line: { color: this.colour("--missing"), width: 2 } } },
-      { ...base, ...rejected, hovertemplate, name: "rejected", marker: { symbol: "diamond", size: 9, color: this.colour("--alarm") } },
+      { ...base, ...runs, mode: "lines", hoverinfo: "skip", name: "gaps", line: { color: colour("--missing"), width: 6 } },
+      { ...base, ...missing, hovertemplate, name: "missing", marker: { symbol: "x-thin", size: 9, color: colour("--missing"), line: { color: colour("--missing"), width: 2 } } },
+      { ...base, ...rejected, hovertemplate, name: "rejected", marker: { symbol: "diamond", size: 9, color: colour("--alarm") } },
     ];
     const shown = this.events.filter(
       (e) => e.frame !== null && e.kind in EVENT_SYMBOLS && e.frame >= from && e.frame <= to,
@@ -171,14 +187,49 @@ export class Plots {
     traces.push({
       ...base, name: "events", x: shown.map((e) => e.frame), y: shown.map(() => 0),
       text: shown.map((e) => `frame ${e.frame}: ${e.kind}`), hovertemplate,
-      marker: { symbol: shown.map((e) => EVENT_SYMBOLS[e.kind]), size: 10, color: this.colour("--text") },
+      marker: { symbol: shown.map((e) => EVENT_SYMBOLS[e.kind]), size: 10, color: colour("--text") },
     });
     return traces;
   }
 
+  // One closed path per excluded interval, over the panel's height.
+  shade(panel, [low, high], [from, to]) {
+    const x = [];
+    const y = [];
+    for (const { first, last } of this.found.intervals) {
+      const a = Math.max(from, first - 0.5);
+      const b = Math.min(to, last === null ? to : last + 0.5);
+      if (!(b > a)) continue;
+      x.push(a, a, b, b, null);
+      y.push(low, high, high, low, null);
+    }
+    return {
+      type: "scatter", mode: "lines", name: `${panel.name}, excluded`, x, y, yaxis: panel.yaxis,
+      fill: "toself", fillcolor: colour("--shade"), hoverinfo: "skip",
+      line: { color: colour("--shade"), width: 1 },
+    };
+  }
+
+  foundTrace([from, to]) {
+    const shown = this.found.events.filter(
+      (e) => e.kind in FOUND_SYMBOLS && e.last >= from && e.first <= to,
+    ).slice(0, MOST_MARKED);
+    return {
+      type: "scatter", mode: "markers", yaxis: "y3", name: "found",
+      x: shown.map((e) => Math.max(from, e.first)), y: shown.map(() => 0),
+      text: shown.map((e) => `${FOUND_WORDS[e.kind]}, ${framesText(e.first, e.last, "frame")}, ${e.excluded_by ? "excluded" : "counts"}`),
+      hovertemplate: "%{text}<extra></extra>",
+      marker: {
+        symbol: shown.map((e) => (e.excluded_by ? FOUND_SYMBOLS[e.kind] : `${FOUND_SYMBOLS[e.kind]}-open`)),
+        size: 11, color: shown.map((e) => colour(ALARMING.includes(e.kind) ? "--alarm" : "--text")),
+        line: { width: 1.5 },
+      },
+    };
+  }
+
   layout(ranges, span) {
-    const text = this.colour("--text");
-    const grid = this.colour("--grid");
+    const text = colour("--text");
+    const grid = colour("--grid");
     const header = this.tick?.header;
     const size = this.element.clientWidth > 1500 ? 15 : 12;
     const axis = {
@@ -193,10 +244,10 @@ export class Plots {
     return {
       autosize: true,
       margin: { l: size * 6.4, r: 14, t: 8, b: frameTime ? size * 4.6 : size * 3.4 },
-      paper_bgcolor: this.colour("--panel"), plot_bgcolor: this.colour("--panel"),
+      paper_bgcolor: colour("--panel"), plot_bgcolor: colour("--panel"),
       font: { color: text, size, family: "system-ui, sans-serif" },
       separators: ".\u202f", showlegend: false, hovermode: "closest", dragmode: "zoom", uirevision: "same",
-      hoverlabel: { bgcolor: this.colour("--panel"), font: { color: text, size } },
+      hoverlabel: { bgcolor: colour("--panel"), font: { color: text, size } },
       xaxis: {
         ...axis, fixedrange: false, range: span, anchor: "y2",
         ...frameTicks(span, this.element.clientWidth - 90, frameTime),
@@ -205,7 +256,7 @@ export class Plots {
       yaxis: y(PANELS[0].title, ranges[0], [0.55, 1]),
       yaxis3: { ...axis, domain: [0.475, 0.525], range: [-1, 1], showgrid: false, showticklabels: false, title: { ...axis.title, text: "" } },
       yaxis2: y(PANELS[1].title, ranges[1], [0, 0.45]),
-      shapes: [{ type: "rect", xref: "paper", yref: "paper", x0: 0, x1: 1, y0: 0.475, y1: 0.525, fillcolor: this.colour("--strip"), line: { width: 0 }, layer: "below" }],
+      shapes: [{ type: "rect", xref: "paper", yref: "paper", x0: 0, x1: 1, y0: 0.475, y1: 0.525, fillcolor: colour("--strip"), line: { width: 0 }, layer: "below" }],
       annotations: this.annotations(header, size),
     };
   }
@@ -216,10 +267,10 @@ export class Plots {
     const word = header && KIND_WORDS[header.kind];
     if (word) {
       for (const y of [0.775, 0.225]) {
-        notes.push({ ...shared, x: 0.5, y, text: word, opacity: 0.1, font: { size: Math.max(24, this.element.clientWidth / 14), color: this.colour("--text") } });
+        notes.push({ ...shared, x: 0.5, y, text: word, opacity: 0.1, font: { size: Math.max(24, this.element.clientWidth / 14), color: colour("--text") } });
       }
     }
-    notes.push({ ...shared, x: 0, y: 0.5, xanchor: "right", text: "gaps,<br>events", align: "right", xshift: -6, font: { size: 0.85 * size, color: this.colour("--soft") } });
+    notes.push({ ...shared, x: 0, y: 0.5, xanchor: "right", text: "gaps,<br>events", align: "right", xshift: -6, font: { size: 0.85 * size, color: colour("--soft") } });
     if (!header || !header.n) {
       notes.push({ ...shared, x: 0.5, y: 0.8, text: "no frames yet", font: { size: 2 * size } });
     }
@@ -243,10 +294,6 @@ export class Plots {
 
   save(name) {
     return Plotly.downloadImage(this.element, { format: "png", width: 1600, height: 900, filename: name });
-  }
-
-  colour(name) {
-    return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 }
 

@@ -50,7 +50,7 @@ export class SeriesChoice {
   }
 
   show() {
-    const options = this.list.map((s) => option(s.series, label(s)));
+    const options = this.list.map((s) => this.option(s));
     if (this.current && !this.list.some((s) => s.series === this.current)) {
       options.unshift(option(this.current, this.current));
     }
@@ -70,6 +70,10 @@ export class SeriesChoice {
     this.link();
   }
 
+  option(s) {
+    return option(s.series, label(s));
+  }
+
   link() {
     const base = this.current && `/api/v1/series/${encodeURIComponent(this.current)}`;
     const query = new URLSearchParams(this.channel ? { channel: this.channel } : {});
@@ -77,6 +81,8 @@ export class SeriesChoice {
       ["get-table", `/download.csv?content=table&${query}`],
       ["get-frames", `/download.csv?content=frames&${query}`],
       ["get-html", `/download.html?${query}`],
+      ["get-report", `/report.html?${query}`],
+      ["get-pdf", `/report.pdf?${query}`],
     ]) {
       if (base) $(id).href = base + path;
       else $(id).removeAttribute("href");

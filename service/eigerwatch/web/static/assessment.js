@@ -1,0 +1,63 @@
+// The big numbers: what the assessment says of the whole series, and how old it is.
+
+import { age, fixed, integer, short } from "./format.js";
+import { set } from "./figures.js";
+
+const $ = (id) => document.getElementById(id);
+const VERDICTS = {
+  photon_limited: "photon-limited",
+  mixed: "mixed",
+  beam_limited: "beam-limited",
+};
+
+export function showTiles(header) {
+  const tiles = header?.tiles ?? {};
+  const found = header?.assessment ?? null;
+  const figures = found ?? tiles;
+  set("cv", fixed(figures.cv_percent, 3));
+  set("cv-interval", found ? interval(found.cv_interval) : "");
+  set("shot", `shot-noise limit ${fixed(figures.cv_shot_percent, 3)} %`);
+  set("beam", fixed(figures.cv_beam_percent, 3));
+  set("beam-interval", (found && interval(found.cv_beam_interval)) || "without photon counting");
+  set("mean", short(figures.mean));
+  set("drift", fixed(figures.drift_percent, 3));
+  const error = found?.drift_error_percent ?? null;
+  set("drift-error", error === null ? "first to last frame" : `± ${fixed(error, 3)} % over the run`);
+  set("excluded", integer(found?.excluded));
+  set("excluded-kinds", found ? kinds(found.usage.excluded) : "frames left out");
+  showVerdict(header, found);
+}
+
+function showVerdict(header, found) {
+  const verdict = found?.verdict ?? null;
+  const tile = $("verdict-tile");
+  tile.dataset.verdict = verdict ?? "none";
+  $("verdict-icon").setAttribute("href", `#v-${verdict ?? "none"}`);
+  const known = found && !verdict ? "not known" : "–";
+  set("verdict", VERDICTS[verdict] ?? known);
+  const waiting = header?.n ? "being assessed …" : "";
+  const text = found ? found.verdict_text : waiting;
+  set("verdict-text", text);
+  tile.title = text;
+}
+
+// "0.181 to 0.183 %"; empty where there is no interval.
+function interval({ low, high }) {
+  return low === null || high === null ? "" : `95 %: ${fixed(low, 3)} to ${fixed(high, 3)} %`;
+}
+
+function kinds(excluded) {
+  const parts = Object.entries(excluded).map(([kind, n]) => `${integer(n)} ${kind.replace("_", " ")}`);
+  return parts.join(", ") || "all frames count";
+}
+
+// How far the figures reach and when they were made.
+export function showAssessed(header, serverNowMs) {
+  const found = header?.assessment;
+  if (!header?.n) return set("assessed", "");
+  if (!found) return set("assessed", "being assessed …; figures by one line through all frames meanwhile");
+  const newest = found.newest >= header.n - 1;
+  const made = `${age((serverNowMs - found.made) / 1000)} ago`;
+  const reach = newest ? "to the newest frame" : `to frame ${integer(found.newest)}, ${made}`;
+  set("assessed", `Figures of ${found.usage_text}; assessed ${reach}`);
+}
