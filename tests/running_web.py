@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from helpers import wait_until
-from memory_store import MemoryStore
+from memory_store import MemoryNotes, MemoryStore
 
-from eigerwatch.sections import WebSettings
+from eigerwatch.sections import TargetSettings, WebSettings
 from eigerwatch.web.application import create_app
 from eigerwatch.web.listener import bind
 from eigerwatch.web.serve import WebServer
@@ -16,9 +16,16 @@ from eigerwatch.web.serve import WebServer
 class RunningWeb:
     """The web application on a port of its own, in a thread."""
 
-    def __init__(self, store: MemoryStore, port: int = 0) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        port: int = 0,
+        notes: MemoryNotes | None = None,
+        targets: TargetSettings | None = None,
+    ) -> None:
         settings = WebSettings(port=port)
-        self._server = WebServer(create_app(store, settings), bind(settings))
+        app = create_app(store, settings, notes=notes, targets=targets)
+        self._server = WebServer(app, bind(settings))
         self.url = self._server.url
         self.port = int(self.url.rstrip("/").rpartition(":")[2])
         self._thread = threading.Thread(target=self._server.run)

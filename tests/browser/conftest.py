@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from memory_store import MemoryStore
+from memory_store import MemoryNotes, MemoryStore
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 from running_web import RunningWeb
+
+from eigerwatch.sections import TargetSettings
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -70,8 +72,21 @@ def store() -> Iterator[MemoryStore]:
 
 
 @pytest.fixture
-def web(store: MemoryStore) -> Iterator[RunningWeb]:
-    web = RunningWeb(store)
+def notes() -> MemoryNotes:
+    return MemoryNotes()
+
+
+@pytest.fixture
+def targets() -> TargetSettings:
+    """No limits; a test may parametrize this."""
+    return TargetSettings()
+
+
+@pytest.fixture
+def web(
+    store: MemoryStore, notes: MemoryNotes, targets: TargetSettings
+) -> Iterator[RunningWeb]:
+    web = RunningWeb(store, notes=notes, targets=targets)
     yield web
     web.stop()
 
