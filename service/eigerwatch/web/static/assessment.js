@@ -1,6 +1,6 @@
 // The big numbers: what the assessment says of the whole series, and how old it is.
 
-import { age, fixed, integer, short } from "./format.js";
+import { FOUND_WORDS, age, fixed, integer, short } from "./format.js";
 import { set } from "./figures.js";
 
 const $ = (id) => document.getElementById(id);
@@ -47,7 +47,7 @@ function interval({ low, high }) {
 }
 
 function kinds(excluded) {
-  const parts = Object.entries(excluded).map(([kind, n]) => `${integer(n)} ${kind.replace("_", " ")}`);
+  const parts = Object.entries(excluded).map(([kind, n]) => `${integer(n)} ${FOUND_WORDS[kind] ?? kind}`);
   return parts.join(", ") || "all frames count";
 }
 

@@ -1,7 +1,7 @@
 // Two series against each other: the verdict, and the ratios it rests on.
 
 import { ask } from "./api.js";
-import { counts, significant } from "./format.js";
+import { counts, fixed, significant } from "./format.js";
 import { set } from "./figures.js";
 import { fillRows } from "./rows.js";
 
@@ -75,8 +75,8 @@ export class Compare {
     ]);
     const rows = [...ratios, ...bands];
     fillRows($("compare-rows"), rows.map(([word, one, a, b]) => [
-      word, a, b, significant(one.ratio),
-      one.low === null || one.high === null ? "–" : `${significant(one.low)} to ${significant(one.high)}`,
+      word, a, b, fixed(one.ratio, 4),
+      one.low === null || one.high === null ? "–" : `${fixed(one.low, 4)} to ${fixed(one.high, 4)}`,
       one.significant ? "yes" : "no",
     ]), (row, index) => row.classList.toggle("changed", rows[index][1].significant === true));
   }

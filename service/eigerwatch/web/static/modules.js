@@ -8,6 +8,7 @@ import { fillRows } from "./rows.js";
 const EVERY_MS = 5000;
 const NEWEST = 1000; // frames that are compared ...
 const FIRST = 10000; // ... with so many of the first ones
+const FEWEST = 4; // with fewer modules none can be told to stand out
 const FULL_TINT_PERCENT = 5; // a change of so much has the full colour
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
@@ -64,7 +65,8 @@ export class ModulesPanel {
   draw(image, regions) {
     this.map.toggleAttribute("hidden", regions.length === 0);
     const far = (axis, index) => Math.max(1, ...regions.map(({ shape }) => shape[axis][1]), image?.[index] ?? 1);
-    this.map.setAttribute("viewBox", `0 0 ${far("x", 1)} ${far("y", 0)}`);
+    const width = far("x", 1);
+    this.map.setAttribute("viewBox", `0 0 ${width} ${far("y", 0)}`);
     while (this.cells.length > regions.length) this.cells.pop().group.remove();
     regions.forEach((region, index) => {
       const cell = this.cells[index] ?? this.newCell();
@@ -78,7 +80,7 @@ export class ModulesPanel {
       });
       cell.group.setAttribute("class", region.deviates ? "out" : "");
       cell.tint.setAttribute("class", value < 0 ? "less" : "more");
-      const height = Math.min(0.4 * (y1 - y0), 0.15 * (x1 - x0));
+      const height = Math.min(0.4 * (y1 - y0), 0.15 * (x1 - x0), 0.06 * width);
       write(cell.text, { x: (x0 + x1) / 2, y: (y0 + y1) / 2, "font-size": Math.round(height) });
       const sign = region.deviates ? (value < 0 ? "▼ " : "▲ ") : "";
       set(cell.text, value === null ? "–" : `${sign}${signed(value, Math.abs(value) >= 9.95 ? 1 : 2)} %`);
@@ -125,5 +127,5 @@ function sentence(told, modules, out) {
   if (!told.compared) return `${newest}; there are no earlier ones to compare with.`;
   const against = `against ${span(told.compared[0], told.compared[1], "frame")}, by share of the total`;
   if (out.length) return `Stands out: ${names.join(", ")} (${newest} ${against}).`;
-  return modules.length ? `No module stands out (${newest} ${against}).` : `${newest} ${against}.`;
+  return modules.length >= FEWEST ? `No module stands out (${newest} ${against}).` : `${newest} ${against}.`;
 }
