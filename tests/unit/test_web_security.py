@@ -95,6 +95,8 @@ def test_nothing_is_loaded_from_elsewhere(client: TestClient) -> None:
     texts = {f.name: f.read_text() for f in files}
     texts["/"], texts["/docs"] = client.get("/").text, client.get("/docs").text
     for name, text in texts.items():
+        # The name of SVG's elements looks like an address and is none.
+        text = text.replace("http://www.w3.org/2000/svg", "")
         found = re.findall(r"""(?:https?:)?//[\w.-]+\.\w+""", text)
         assert not found, name
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write", text)

@@ -1,4 +1,4 @@
-"""Routes of the analysis: figures, exclusions, notes, reports, comparison."""
+"""Routes of the analysis: figures, spectra, reports, comparison, decision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from eigerwatch.analysis.allan import allan_deviation
@@ -27,7 +27,7 @@ from eigerwatch.report.pdf import pdf_report
 from eigerwatch.runs import conditions_of, facts_of, regions_of
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import schemas
-from eigerwatch.web.assessing import Answer, Assessor
+from eigerwatch.web.assessing import WHOLE, Answer, Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import software_version
 from eigerwatch.web.parameters import (
@@ -56,7 +56,6 @@ Kinds = Annotated[
         "empty: none; by default those of the settings.",
     ),
 ]
-ExclusionId = Annotated[str, Path(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 Recent = Annotated[
     bool,
     Query(
@@ -65,6 +64,29 @@ Recent = Annotated[
     ),
 ]
 _NO_DECISION_CODE = {"no_go": 503}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which frames a request is about."""
+
+    series: str
+    channel: str | None
+    scope: Scope = WHOLE
+
+
+def _wanted(
+    series: SeriesKey,
+    channel: Channel = None,
+    start: From = None,
+    stop: To = None,
+    last: Last = None,
+    seconds: Seconds = None,
+) -> _Wanted:
+    return _Wanted(series, channel, scope_of(start, stop, last, seconds))
+
+
+Selected = Annotated[_Wanted, Depends(_wanted)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +103,9 @@ def create_router(
     """Return the routes."""
     router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 
-    def ask(
-        series: str,
-        channel: str | None,
-        scope: Scope,
-        exclude: str | None,
-        recent: bool = False,
-    ) -> _Asked:
-        info, channel = resolved(watch, series, channel)
+    def ask(wanted: _Wanted, exclude: str | None, recent: bool = False) -> _Asked:
+        info, channel = resolved(watch, wanted.series, wanted.channel)
+        scope = wanted.scope
         kinds = _kinds(exclude)
         if recent and kinds is None:
             answer = assessor.assess_live(info, channel, scope)
@@ -105,12 +122,7 @@ def create_router(
 
     @router.get("/series/{series}/analysis", tags=["analysis"])
     def analysis(
-        series: SeriesKey,
-        channel: Channel = None,
-        start: From = None,
-        stop: To = None,
-        last: Last = None,
-        seconds: Seconds = None,
+        wanted: Selected,
         exclude: Kinds = None,
         recent: Recent = False,
     ) -> schemas.Analysis:
@@ -118,8 +130,7 @@ def create_router(
 
         Which frames every figure rests on stands in ``usage``.
         """
-        scope = scope_of(start, stop, last, seconds)
-        asked = ask(series, channel, scope, exclude, recent)
+        asked = ask(wanted, exclude, recent)
         found = asked.answer.assessment
         topups = [e.first for e in found.events if e.kind == EventKind.TOPUP]
         told = found.as_dict()
@@ -137,12 +148,7 @@ def create_router(
 
     @router.get("/series/{series}/spectrum", tags=["analysis"])
     def spectrum(
-        series: SeriesKey,
-        channel: Channel = None,
-        start: From = None,
-        stop: To = None,
-        last: Last = None,
-        seconds: Seconds = None,
+        wanted: Selected,
         exclude: Kinds = None,
         recent: Recent = False,
         brief: Annotated[
@@ -150,8 +156,7 @@ def create_router(
         ] = False,
     ) -> schemas.Spectra:
         """Return density, lines, bands, Allan deviation and spectrogram."""
-        scope = scope_of(start, stop, last, seconds)
-        asked = ask(series, channel, scope, exclude, recent)
+        asked = ask(wanted, exclude, recent)
         found = asked.answer.assessment.frequencies
         assert found is not None
         return schemas.Spectra(
@@ -170,17 +175,11 @@ def create_router(
 
     @router.get("/series/{series}/position", tags=["analysis"])
     def position(
-        series: SeriesKey,
-        channel: Channel = None,
-        start: From = None,
-        stop: To = None,
-        last: Last = None,
-        seconds: Seconds = None,
+        wanted: Selected,
     ) -> schemas.Position:
         """Tell a beam that moves from one that flickers, by the modules' sums."""
-        scope = scope_of(start, stop, last, seconds)
-        info, channel = resolved(watch, series, channel)
-        measured = assessor.measured(info, channel, scope, regions=True)
+        info, channel = resolved(watch, wanted.series, wanted.channel)
+        measured = assessor.measured(info, channel, wanted.scope, regions=True)
         meant = regions_of(info)
         if measured.regions is None or not meant.boxes:
             raise HTTPException(404, f"{info.key} has no sums of modules")
@@ -202,7 +201,7 @@ def create_router(
         exclude: Kinds = None,
     ) -> schemas.Comparison:
         """Compare two series; B against A."""
-        pair = [ask(key, channel, Scope(), exclude) for key in (a, b)]
+        pair = [ask(_Wanted(key, channel), exclude) for key in (a, b)]
         return schemas.Comparison(a=a, b=b, comparison=_compared(pair).as_dict())
 
     @router.get("/compare.html", tags=["downloads"], response_class=HTMLResponse)
@@ -213,7 +212,7 @@ def create_router(
         exclude: Kinds = None,
     ) -> Response:
         """Compare two series on one page that works without network."""
-        pair = [ask(key, channel, Scope(), exclude) for key in (a, b)]
+        pair = [ask(_Wanted(key, channel), exclude) for key in (a, b)]
         page = html_comparison(_compared(pair), run_of(pair[0]), run_of(pair[1]))
         return HTMLResponse(page, headers=_attached("comparison.html"))
 
@@ -227,7 +226,8 @@ def create_router(
         exclude: Kinds = None,
     ) -> Response:
         """Return the report that is filed: plots, tables, events, settings."""
-        asked = ask(series, channel, scope_of(start, stop, None, None), exclude)
+        scope = scope_of(start, stop, None, None)
+        asked = ask(_Wanted(series, channel, scope), exclude)
         subject = _subject(asked, assessor, notes)
         frames = assessor.measured(asked.info, asked.channel, asked.scope, regions=True)
         found = asked.answer
@@ -238,71 +238,6 @@ def create_router(
             return Response(document, media_type="application/pdf", headers=headers)
         page = html_report(subject, found.assessment, found.judged, frames)
         return HTMLResponse(page, headers=headers)
-
-    @router.get("/series/{series}/notes", tags=["notes"])
-    def list_notes(series: SeriesKey) -> schemas.Notes:
-        """Return what people noted and excluded."""
-        info, _ = resolved(watch, series, None)
-        kept = _needed(notes)
-        return schemas.Notes(
-            series=info.key,
-            notes=[
-                schemas.Note(id=n.id, ms=n.ms, author=n.author, text=n.text)
-                for n in kept.all(info.key)
-            ],
-            exclusions=[
-                schemas.Exclusion(
-                    id=e.id,
-                    first=e.first,
-                    last=e.last,
-                    excluded=e.excluded,
-                    author=e.author,
-                    reason=e.reason,
-                )
-                for e in kept.exclusions(info.key)
-            ],
-        )
-
-    @router.post("/series/{series}/notes", tags=["notes"], status_code=201)
-    def add_note(series: SeriesKey, note: schemas.NewNote) -> schemas.Note:
-        """Write a note."""
-        info, _ = resolved(watch, series, None)
-        made = _needed(notes).add(info.key, note.text, note.author)
-        return schemas.Note(id=made.id, ms=made.ms, author=made.author, text=made.text)
-
-    @router.delete("/series/{series}/notes/{note}", tags=["notes"], status_code=204)
-    def remove_note(series: SeriesKey, note: str) -> None:
-        """Delete a note."""
-        info, _ = resolved(watch, series, None)
-        _needed(notes).remove(info.key, note)
-
-    @router.post("/series/{series}/exclusions", tags=["notes"], status_code=201)
-    def exclude_frames(
-        series: SeriesKey, wanted: schemas.NewExclusion
-    ) -> schemas.Exclusion:
-        """Leave frames out of every figure, or take them back: the last word counts."""
-        info, _ = resolved(watch, series, None)
-        if wanted.last < wanted.first:
-            raise HTTPException(
-                400, f"the interval ends at {wanted.last}, before its start"
-            )
-        made = _needed(notes).exclude(
-            info.key,
-            wanted.first,
-            wanted.last,
-            excluded=wanted.excluded,
-            author=wanted.author,
-            reason=wanted.reason,
-        )
-        return schemas.Exclusion(id=made, **wanted.model_dump())
-
-    @router.delete(
-        "/series/{series}/exclusions/{exclusion}", tags=["notes"], status_code=204
-    )
-    def withdraw_exclusion(series: SeriesKey, exclusion: ExclusionId) -> None:
-        """Undo one decision about frames: those before it hold again."""
-        info, _ = resolved(watch, series, None)
-        _needed(notes).withdraw(info.key, exclusion)
 
     @router.get("/beam", tags=["analysis"])
     def beam_now() -> schemas.Beam:
@@ -364,12 +299,6 @@ def _excluded_by(event: Event, intervals: Sequence[Interval]) -> dict[str, Any] 
     ]
     covering.sort(key=lambda one: one.kind != event.kind)
     return covering[0].as_dict() if covering else None
-
-
-def _needed(notes: NoteStore | None) -> NoteStore:
-    if notes is None:
-        raise HTTPException(404, "this service keeps no notes")
-    return notes
 
 
 def _schedule(topups: list[int], frame_time_s: float | None) -> dict[str, Any] | None:

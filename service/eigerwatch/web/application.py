@@ -14,7 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.frames import FrameCache
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
-from eigerwatch.web import analysing, api, downloads, images, schemas
+from eigerwatch.web import analysing, api, downloads, images, noting, schemas
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub, software_version
@@ -100,6 +100,7 @@ def create_app(
     app.include_router(api.create_router(watch, hub))
     app.include_router(analysing.create_router(watch, assessor, beam, notes))
     app.include_router(analysing.health_router(beam))
+    app.include_router(noting.create_router(watch, notes))
     app.include_router(images.create_router(watch))
     app.include_router(downloads.create_router(watch))
     app.include_router(pages.router())
