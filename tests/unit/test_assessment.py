@@ -151,3 +151,4 @@ def test_records_that_are_not_stored_are_left_out() -> None:
     assert found.times_s[1] == 20e-9
     assert found.regions is not None
     assert found.regions.tolist() == [[0, 2], [6, 8], [9, 11]]
+    assert measured_of(records, rows[:, :0], modules=[0, 2]).regions is None

@@ -82,7 +82,8 @@ def measured_of(
     first
         image_id of ``records[0]``.
     modules
-        Columns of `regions` that are detector modules; None: all.
+        Columns of `regions` that are detector modules; None: all. Where `regions` has
+        fewer columns, its sums were not kept, and none are used.
     frame_time_s
         Announced time from start to start [s].
     """
@@ -93,7 +94,8 @@ def measured_of(
     if regions is not None:
         rows = regions[index]
         if modules is not None:
-            rows = rows[:, list(modules)]
+            known = not modules or max(modules) < rows.shape[1]
+            rows = rows[:, list(modules) if known else []]
         if rows.shape[1]:
             parts = {
                 "regions": np.ascontiguousarray(rows["total"]),
