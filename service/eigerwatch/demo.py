@@ -45,8 +45,9 @@ SERIES_S = 60.0
 """Length of one simulated series, that of the published method [s]."""
 
 _PAUSE_S = 3.0
-_DETECTOR_BUFFER = 1000
-"""Frames the virtual detector holds while this machine is busy otherwise."""
+_DETECTOR_BUFFER = 3000
+"""Frames the virtual detector holds while this machine is busy otherwise: a browser
+that opens the page takes both cores for seconds."""
 _CONNECT_TIMEOUT_S = 20
 _PAGE_TIMEOUT_S = 30.0
 _POLL_S = 0.2
