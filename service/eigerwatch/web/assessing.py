@@ -27,7 +27,9 @@ from eigerwatch.web.reading import NoteStore, StoreReader
 
 WHOLE = Scope()
 KEPT = 24
-"""Assessments kept at hand."""
+"""Assessments kept at hand,"""
+KEPT_FRAMES = 2_000_000
+"""and of so many frames, each some 100 bytes; the newest one always."""
 KEPT_RUNS = 8
 EDITS_S = 1.0
 """Time for which exclusions made by hand are not read again [s]."""
@@ -211,9 +213,14 @@ class Assessor:
         with self._lock:
             self._kept[asked] = _Kept(content, answer, time.monotonic(), cost_s)
             self._kept.move_to_end(asked)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            self._forget()
         return answer
+
+    def _forget(self) -> None:
+        frames = sum(k.answer.assessment.measured.n for k in self._kept.values())
+        while len(self._kept) > 1 and (len(self._kept) > KEPT or frames > KEPT_FRAMES):
+            _, gone = self._kept.popitem(last=False)
+            frames -= gone.answer.assessment.measured.n
 
     def _run(self, info: SeriesInfo, channel: str) -> StoredRun:
         frames = self._frames.get(info, channel)
