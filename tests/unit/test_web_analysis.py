@@ -20,6 +20,7 @@ from eigerwatch.analysis.measured import Measured
 from eigerwatch.model import REGION_ROW
 from eigerwatch.sections import TargetSettings, WebSettings
 from eigerwatch.web.application import create_app
+from eigerwatch.web.tick import decode
 
 KEY = "live:01JABC"
 URL = f"/api/v1/series/{KEY}"
@@ -107,7 +108,6 @@ def test_figures_are_those_of_the_functions(client: TestClient) -> None:
 
 def test_the_tick_shows_the_same_figures(client: TestClient) -> None:
     told = get(client, f"{URL}/analysis")
-    from eigerwatch.web.tick import decode
 
     def assessed() -> Any:
         header, _ = decode(client.get(f"/api/v1/tick?series={KEY}").content)
@@ -322,3 +322,43 @@ def test_without_limits_or_beam_nothing_is_wrong(store: MemoryStore) -> None:
 
         wait_until(lambda: decision() == "no_beam", what="no beam")
         assert client.get("/healthz/beam").status_code == 200
+
+
+def test_the_newest_seconds_are_kept_up_to_date(
+    client: TestClient, store: MemoryStore
+) -> None:
+    """Late frames come in, excluded ones go; equal to a table of the same frames."""
+    key = "live:growing"
+    store.open(key, state="collecting", frame_time_s=0.00134)
+    totals = np.random.default_rng(3).poisson(1e6, 12_000).astype(np.uint64)
+    url = f"/api/v1/series/{key}"
+
+    def recent() -> Any:
+        header, _ = decode(client.get(f"/api/v1/tick?series={key}").content)
+        return header["recent"]
+
+    def table(first: int, last: int) -> Any:
+        return get(client, f"{url}/statistics", **{"from": first, "to": last})
+
+    store.append(key, totals[:5000])
+    assert recent()["n"] == 5000
+    assert recent()["cv_percent"] == pytest.approx(
+        table(0, 5000)["detrended"]["cv_percent"], rel=1e-9
+    )
+    store.append(key, totals[5010:], skip=10)
+    window = round(10 / 0.00134)
+    assert abs(recent()["n"] + 10 - window) <= 1
+    for image_id in range(5000, 5010):
+        store.fill(key, image_id, int(totals[image_id]))
+    first = 12_000 - recent()["n"]
+    assert recent()["cv_percent"] == pytest.approx(
+        table(first, 12_000)["detrended"]["cv_percent"], rel=1e-9
+    )
+    gone = {"first": 11_000, "last": 11_499}
+    client.post(f"{url}/exclusions", json=gone)
+    wait_until(lambda: recent()["n"] == 12_000 - first - 500, what="exclusion")
+
+
+def test_a_finished_series_has_no_newest_seconds(client: TestClient) -> None:
+    header, _ = decode(client.get(f"/api/v1/tick?series={KEY}").content)
+    assert header["recent"] is None

@@ -21,6 +21,7 @@ from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import tick
 from eigerwatch.web.assessing import Answer, Assessor, summary
 from eigerwatch.web.source import RECEIVING_STATES, Judgement
+from eigerwatch.web.window import Windows
 
 PROTOCOL = 1
 MAX_POINTS = 4000
@@ -78,6 +79,7 @@ class TickBuilder:
         self._seq = 0
         self._ticks: OrderedDict[View, Tick] = OrderedDict()
         self._described: OrderedDict[Hashable, _Described] = OrderedDict()
+        self._windows = Windows()
 
     def build(
         self, view: View, info: SeriesInfo, judgement: Judgement, n_events: int = 0
@@ -98,9 +100,13 @@ class TickBuilder:
             known = self._ticks.pop(view, None)
             if known is None or known.content != content:
                 self._seq += 1
+                recent = None
+                if live:
+                    recent = self._windows.figures(frames, info.frame_time_s, left_out)
                 data = _encode(
                     self.epoch, self._seq, view, info, judgement, n_events,
                     frames, whole.description, scoped.description, answer,
+                    recent,
                 )  # fmt: skip
                 known = Tick(self._seq, data, content)
             self._ticks[view] = known
@@ -158,6 +164,7 @@ def _encode(
     whole: Description,
     scoped: Description,
     answer: Answer | None,
+    recent: dict[str, Any] | None,
 ) -> bytes:
     start = min(view.start or 0, frames.n)
     stop = frames.n if view.stop is None else min(view.stop, frames.n)
@@ -196,6 +203,7 @@ def _encode(
         "missing": ledger.missing if ledger else 0,
         "ev_seq": n_events,
         "stats": statistics(scoped, view.scope),
+        "recent": recent,
         "assessment": None if answer is None else summary(answer),
         "tiles": {
             "cv_percent": finite_or_none(whole.detrended.cv_percent),

@@ -17,6 +17,7 @@ export function showTiles(header) {
   set("cv", fixed(figures.cv_percent, 3));
   set("cv-interval", found ? interval(found.cv_interval) : "");
   set("shot", `shot-noise limit ${fixed(figures.cv_shot_percent, 3)} %`);
+  set("recent", recent(header?.recent));
   set("beam", fixed(figures.cv_beam_percent, 3));
   set("beam-interval", (found && interval(found.cv_beam_interval)) || "without photon counting");
   set("mean", short(figures.mean));
@@ -44,6 +45,12 @@ function showVerdict(header, found) {
 // "0.181 to 0.183 %"; empty where there is no interval.
 function interval({ low, high }) {
   return low === null || high === null ? "" : `95 %: ${fixed(low, 3)} to ${fixed(high, 3)} %`;
+}
+
+// Of a series that is being taken: is it worse just now?
+function recent(window) {
+  if (!window || window.cv_percent === null) return "";
+  return `last ${window.seconds} s: ${fixed(window.cv_percent, 3)} %`;
 }
 
 function kinds(excluded) {
