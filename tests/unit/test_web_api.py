@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from helpers import wait_until
 from memory_store import MemoryStore
 
 from eigerwatch.sections import WebSettings
@@ -286,9 +287,14 @@ def test_health(client: TestClient, store: MemoryStore, trouble: str) -> None:
 def test_polling_gives_the_same_bytes_until_nothing_is_new(
     client: TestClient, store: MemoryStore
 ) -> None:
-    first = client.get("/api/v1/tick", params={"series": KEY, "px": 400})
+    def poll() -> Any:
+        return client.get("/api/v1/tick", params={"series": KEY, "px": 400})
+
+    # The assessment is made meanwhile, and makes a new tick.
+    wait_until(lambda: decode(poll().content)[0]["assessment"], what="assessment")
+    first = poll()
     header, _ = decode(first.content)
-    again = client.get("/api/v1/tick", params={"series": KEY, "px": 400})
+    again = poll()
     assert again.content == first.content
     since = {"series": KEY, "px": 400, "since": header["seq"]}
     assert client.get("/api/v1/tick", params=since).status_code == 204
