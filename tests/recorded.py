@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eigerwatch import reference
+from eigerwatch import decoding
 from eigerwatch.bszstd import planes_of
 from eigerwatch.chunks import ChunkFile
 from eigerwatch.model import DEFAULT_CHANNEL, ChunkRun, Encoding, Image
@@ -65,7 +65,7 @@ def decode(image: Image) -> np.ndarray[Any, Any]:
     payload = image.payload
     if image.encoding is Encoding.BSZSTD:
         payload = planes_of(payload, image.dtype.itemsize, image.pixels)
-    pixels = reference.pixels_of(
+    pixels = decoding.pixels_of(
         payload, _CODES[image.encoding], image.dtype.itemsize, image.pixels
     )
     return np.asarray(pixels).reshape(image.shape)

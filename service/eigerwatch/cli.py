@@ -1,4 +1,7 @@
-"""The command line: verbs to functions."""
+"""The command line: verbs to functions.
+
+Long by its list: one thin function for each command and its options.
+"""
 
 from __future__ import annotations
 

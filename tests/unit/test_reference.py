@@ -17,7 +17,7 @@ from kernel_cases import (
     run,
 )
 
-from eigerwatch import reference
+from eigerwatch import decoding, reference
 
 ENCODINGS = {
     "none": NONE,
@@ -35,7 +35,7 @@ def test_sums_like_the_definition(
     monkeypatch: pytest.MonkeyPatch, dtype: str, encoding: int, with_bitshuffle: bool
 ) -> None:
     if not with_bitshuffle:
-        monkeypatch.setattr(reference, "bitshuffle", None)
+        monkeypatch.setattr(decoding, "bitshuffle", None)
     values = image(dtype, (103, 205), 2.0, module=(50, 100))
     rng = np.random.default_rng(2)
     used = rng.random(values.shape) < 0.8

@@ -2,6 +2,7 @@
 
 64-bit integers (sums of counts, times in ns) travel as decimal strings, because
 JavaScript's numbers are exact only up to 2^53; NaN appears nowhere, unknown is null.
+Long by its list: one class for each answer, and no logic.
 """
 
 from __future__ import annotations
