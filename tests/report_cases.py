@@ -12,7 +12,7 @@ from pypdf import PdfReader
 from scenarios import Scenario, scenario
 
 from eigerwatch.analysis.assessment import AssessmentOptions, assess
-from eigerwatch.analysis.exclusion import Exclusions
+from eigerwatch.analysis.exclusion import Edit, Exclusions
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.targets import Check, Decision, Judged
 from eigerwatch.report.model import Run, Subject, analysed
@@ -109,7 +109,9 @@ EDGE_CASES: dict[str, Measured] = {
     "every second missing": counted(_poisson(1e5, 800), np.arange(800) * 2),
     "hardly a photon": counted(_poisson(0.01, 800)),
 }
-ALL_EXCLUDED = AssessmentOptions(exclusions=Exclusions().added(0, None, "a test"))
+ALL_EXCLUDED = AssessmentOptions(
+    exclusions=Exclusions(edits=(Edit(0, None, True, "a test"),))
+)
 
 
 class Page(HTMLParser):

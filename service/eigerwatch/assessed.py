@@ -43,6 +43,8 @@ class Assessed:
     assessment: Assessment
     judged: Judged
     conditions: Conditions
+    problems: tuple[str, ...] = ()
+    """What could not be read or reduced, one sentence each."""
 
 
 def assess_master(sums: MasterSums, settings: Settings) -> Assessed:

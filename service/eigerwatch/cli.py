@@ -253,7 +253,8 @@ def report(
 ) -> None:
     """Write one HTML page about a run that works without network.
 
-    Exit code 1 where a limit of the settings (targets) is not held.
+    Exit code 1 where a limit of the settings (targets) is broken, there is no beam, or
+    frames are too few to tell; 3 where something could not be read.
     """
     from eigerwatch import reporting
 
@@ -262,7 +263,9 @@ def report(
     print(found.judged.text)  # noqa: T201
     for path in written:
         print(f"written: {path}")  # noqa: T201
-    raise typer.Exit(EXIT_FAILED if found.judged.decision == "no_go" else 0)
+    if not found.judged.passes:
+        raise typer.Exit(EXIT_FAILED)
+    raise typer.Exit(EXIT_PARTIAL if found.problems else 0)
 
 
 @app.command()

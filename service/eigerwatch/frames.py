@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -14,6 +14,9 @@ from eigerwatch.store.info import Ledger, SeriesInfo
 
 READ_FRAMES = 50_000
 """Rows read from the store at a time: 3.2 MB."""
+NO_FRAME = 2**63 - 1
+KEPT_CHANGES = 1000
+"""Changes of the content that are remembered; who missed more begins anew."""
 HOLE_BLOCK = 4096
 """Frames re-read at a time where late ones may have filled a hole."""
 RATE_WINDOW_NS = 2_000_000_000
@@ -73,8 +76,6 @@ class SeriesFrames:
         self.channel = channel
         self.version = 0
         """Grows with every change of the content."""
-        self.changed_from = 0
-        """First frame that the last change concerned."""
         self.ledger: Ledger | None = None
         self.oldest_new_ns = 0
         """Arrival of the first frame that the last change brought [ns]."""
@@ -83,6 +84,11 @@ class SeriesFrames:
         self._n = 0
         self._data = {name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()}
         self._rejected: np.ndarray = np.zeros(0, np.int64)
+        self._life = (0, 0)
+        """When the series began and was last written to [ms], as last read."""
+        self._changes: deque[int] = deque(maxlen=KEPT_CHANGES)
+        self._pending = NO_FRAME
+        """First frame that a reading which failed half-way has changed."""
 
     def refresh(self, info: SeriesInfo) -> None:
         """Read what is new according to `info`, late frames included."""
@@ -90,17 +96,22 @@ class SeriesFrames:
         if ledger is None:
             return
         with self._lock:
-            if ledger == self.ledger:
-                return
+            life = (info.started_ms or 0, info.last_write_ms or 0)
+            if ledger == self.ledger or (
+                life[0] == self._life[0] and life < self._life
+            ):
+                return  # nothing new, or what was read before something newer
             n = ledger.highest + 1
             if n < self._n:  # the series was forgotten and written anew
                 self._n = 0
                 self._data = {
                     name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()
                 }
+                self._rejected, self.ledger = np.zeros(0, np.int64), None
             first_new = self._n
+            self._pending = min(self._pending, first_new)
             self._read(self._n, n)
-            self.changed_from = min(first_new, self._fill_holes(ledger.stored))
+            self._fill_holes(ledger.stored)
             if ledger.rejected != (self.ledger.rejected if self.ledger else 0):
                 rejected = self._reader.rejected(self.series, self.channel)
                 self._rejected = np.array(sorted(rejected), np.int64)
@@ -108,8 +119,19 @@ class SeriesFrames:
             arrived = arrived[arrived > 0]
             if arrived.size:
                 self.oldest_new_ns = int(arrived[0])
-            self.ledger = ledger
+            self.ledger, self._life = ledger, life
+            self._changes.append(self._pending)
+            self._pending = NO_FRAME
             self.version += 1
+
+    def changed_since(self, version: int) -> tuple[int, int]:
+        """Return the version now, and the first frame that changed since another."""
+        with self._lock:
+            missed = self.version - version
+            if missed > len(self._changes):
+                return self.version, 0
+            latest = list(self._changes)[len(self._changes) - missed :]
+            return self.version, min(latest, default=self._n)
 
     @property
     def n(self) -> int:
@@ -245,20 +267,13 @@ class SeriesFrames:
                 self._data[name][first : first + len(rows)] = rows[name]
         self._n = max(self._n, stop)
 
-    def _fill_holes(self, n_stored: int) -> int:
-        """Read again where frames came late, newest first, until all are found.
-
-        Returns
-        -------
-        int
-            First frame that may have changed.
-        """
-        changed_from = self._n
+    def _fill_holes(self, n_stored: int) -> None:
+        """Read again where frames came late, newest first, until all are found."""
         stored = self._stored(0, self._n)
         missed = n_stored - int(np.count_nonzero(stored))
         for start in range((self._n - 1) // HOLE_BLOCK * HOLE_BLOCK, -1, -HOLE_BLOCK):
             if missed <= 0:
-                break
+                return
             stop = min(start + HOLE_BLOCK, self._n)
             before = int(np.count_nonzero(stored[start:stop]))
             if before < stop - start:
@@ -266,8 +281,7 @@ class SeriesFrames:
                 found = int(np.count_nonzero(self._stored(start, stop))) - before
                 missed -= found
                 if found:
-                    changed_from = start
-        return changed_from
+                    self._pending = min(self._pending, start)
 
 
 class FrameCache:

@@ -140,24 +140,25 @@ class StoredRun:
 
     def _update(self, info: SeriesInfo) -> None:
         frames = self.frames
-        if frames.version == self._version:
+        version, changed = frames.changed_since(self._version)
+        if version == self._version:
             return
-        self._version, changed = frames.version, frames.changed_from
-        if frames.n < self._fed or self._settings is None:
+        n = frames.n
+        if n < self._fed or self._settings is None:
             self._begin(info)
         elif changed < self._fed:
             if changed < self._start:
                 self._begin(info)
             else:
                 self._fed = max(self._start, self._detector.rewind(changed))
-        records = frames.records(self._fed, frames.n)
+        records = frames.records(self._fed, n)
         stored = np.flatnonzero(records["flags"])
         newest = records["settings"][stored]
         if stored.size and (newest != self._settings).any():
             self._begin(info)
         meant = regions_of(info, self._settings)
-        for at in range(self._fed, frames.n, PIECE):
-            stop = min(at + PIECE, frames.n)
+        for at in range(self._fed, n, PIECE):
+            stop = min(at + PIECE, n)
             rows = self._rows(at, stop) if meant.modules else None
             self._detector.feed(
                 measured_of(
@@ -168,7 +169,8 @@ class StoredRun:
                     frame_time_s=info.frame_time_s,
                 )
             )
-        self._fed = frames.n
+            self._fed = stop
+        self._version = version
 
     def _begin(self, info: SeriesInfo) -> None:
         """Start anew with the first frame of the newest settings."""

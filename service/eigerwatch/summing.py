@@ -19,7 +19,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from eigerwatch.analysis.targets import Decision
 from eigerwatch.assessed import Assessed, assess_master
 from eigerwatch.config import Settings, load_settings, read_yaml
 from eigerwatch.errors import ConfigError, ReplayError
@@ -171,10 +170,7 @@ def sum_masters(task: SumTask, settings: Settings) -> Outcome:
             if not sums.stored.all() or sums.problems:
                 outcome.complete = False
             found = assess_master(sums, settings)
-            decision = found.judged.decision
-            if decision != Decision.GO and (
-                found.judged.checks or decision == Decision.NO_BEAM
-            ):
+            if not found.judged.passes:
                 outcome.within_limits = False
             show(out, sums, found)
             if task.files:

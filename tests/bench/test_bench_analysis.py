@@ -19,7 +19,7 @@ from eigerwatch.analysis.events.model import EventKind
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.rolling import Rolling
 from eigerwatch.analysis.stationarity import stationarity
-from eigerwatch.analysis.statistics import describe, detrend
+from eigerwatch.analysis.statistics import describe
 from eigerwatch.export.files import sums_csv_lines
 from eigerwatch.export.plot import write_html
 from eigerwatch.model import FRAME_RECORD, FrameFlag
@@ -173,11 +173,6 @@ def test_describe(benchmark: Any, totals: np.ndarray, stored: np.ndarray) -> Non
     result = benchmark(describe, values, positions)
     assert result.raw.count == FRAMES - 200
     assert result.raw.minimum == 5_836_547
-
-
-def test_detrend(benchmark: Any, totals: np.ndarray) -> None:
-    result = benchmark(detrend, totals)
-    assert result.mean() == pytest.approx(totals.mean(), rel=1e-12)
 
 
 def test_uncertainty_of_a_minute(benchmark: Any) -> None:

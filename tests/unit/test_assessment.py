@@ -10,7 +10,7 @@ from helpers import SHARED_DATA
 from scenarios import scenario
 
 from eigerwatch.analysis.assessment import Assessment, AssessmentOptions, assess
-from eigerwatch.analysis.exclusion import Exclusions
+from eigerwatch.analysis.exclusion import Edit, Exclusions
 from eigerwatch.analysis.measured import Measured, measured_of
 from eigerwatch.analysis.shot_noise import shot_noise
 from eigerwatch.analysis.statistics import describe
@@ -86,7 +86,7 @@ def test_without_events_all_figures_are_those_of_the_table() -> None:
 
 def test_frames_excluded_by_hand_leave_every_figure() -> None:
     measured, _ = of_scenario(2, topups=0, damage=False)
-    layer = Exclusions().added(1000, 40_000, "shutter test")
+    layer = Exclusions(edits=(Edit(1000, 40_000, True, "shutter test"),))
     found = assess(measured, AssessmentOptions(exclusions=layer))
     kept = (measured.positions < 1000) | (measured.positions > 40_000)
     assert found.measured.n == np.count_nonzero(kept)
@@ -116,7 +116,7 @@ def test_too_little_or_odd_data_has_defined_answers(measured: Measured) -> None:
 
 
 def test_all_excluded_is_said() -> None:
-    layer = Exclusions().added(0, None, "all")
+    layer = Exclusions(edits=(Edit(0, None, True, "all"),))
     found = assess(plain(np.arange(1, 200)), AssessmentOptions(exclusions=layer))
     assert found.measured.n == 0
     assert "0 of 199" in str(found.excluded.usage)

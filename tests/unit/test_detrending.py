@@ -9,11 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenarios import scenario
 
-from eigerwatch.analysis.detrending import centred, detrended, drift
+from eigerwatch.analysis.detrending import Drift, detrended, drift
 from eigerwatch.analysis.measured import Measured
-from eigerwatch.analysis.statistics import describe
+from eigerwatch.analysis.statistics import centred, describe
+from eigerwatch.analysis.timebase import time_base
 
 RNG = np.random.default_rng(11)
+
+
+def over_time(measured: Measured) -> Drift:
+    every = np.ones(measured.n, np.bool_)
+    return drift(measured, (), time_base(measured).seconds(every))
 
 
 @given(
@@ -99,7 +105,7 @@ def test_wrong_shape_is_refused() -> None:
 def test_drift_is_the_line_in_both_units() -> None:
     positions = np.arange(1000, dtype=np.int64)
     totals = (10**6 + 5 * positions).astype(np.uint64)
-    found = drift(Measured(positions, totals, frame_time_s=0.01))
+    found = over_time(Measured(positions, totals, frame_time_s=0.01))
     scale = 100 / totals.mean()
     assert found.percent_per_frame == pytest.approx(5 * scale)
     assert found.percent_per_s == pytest.approx(500 * scale)
@@ -112,11 +118,11 @@ def test_drift_per_second_follows_the_true_times() -> None:
     positions = np.arange(1000, dtype=np.int64)
     times = positions * 0.01 + 50.0 * (positions >= 500)
     totals = np.rint(1e8 + 1000 * times).astype(np.uint64)
-    found = drift(Measured(positions, totals, times, 0.01))
-    assert found.percent_per_s == pytest.approx(1000 * 100 / totals.mean(), rel=1e-5)
-    times[7] = np.nan
-    announced = drift(Measured(positions, totals, times, 0.01))
-    assert announced.percent_per_s == pytest.approx(100 * announced.percent_per_frame)
+    expected = pytest.approx(1000 * 100 / totals.mean(), rel=1e-5)
+    assert over_time(Measured(positions, totals, times, 0.01)).percent_per_s == expected
+    times[7] = np.nan  # one frame that tells no time changes nothing
+    assert over_time(Measured(positions, totals, times, 0.01)).percent_per_s == expected
+    assert over_time(Measured(positions, totals, times)).percent_per_s == expected
 
 
 def test_steps_are_no_drift() -> None:
@@ -148,7 +154,7 @@ def test_undefined_drift_is_null_in_json(values: list[int]) -> None:
     measured = Measured(
         np.arange(len(values)), np.array(values, np.uint64), frame_time_s=1.0
     )
-    found = json.loads(json.dumps(drift(measured).as_dict(), allow_nan=False))
+    found = json.loads(json.dumps(over_time(measured).as_dict(), allow_nan=False))
     assert found["n"] == len(values)
     if len(values) < 3:
         assert found["percent_per_frame_error"] is None

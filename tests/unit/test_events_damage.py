@@ -204,3 +204,29 @@ def test_frames_before_the_shutter_opened_are_empty() -> None:
     totals[:2500] = 0
     (event,) = detect(Measured(np.arange(6000), totals))
     assert (event.kind, event.first, event.last) == (EventKind.EMPTY, 0, 2499)
+    assert event.frames == 2500
+    assert event.reason == "the sums of 2500 frames were 0."
+
+
+def test_frames_that_are_nearly_empty_are_not_told_as_zero() -> None:
+    totals = np.random.default_rng(2).poisson(100_000, 6000).astype(np.uint64)
+    totals[:1500] = 0
+    totals[3060:3090] = 300
+    events = detect(Measured(np.arange(6000), totals))
+    assert [(e.kind, e.first, e.last, e.frames) for e in events] == [
+        (EventKind.EMPTY, 0, 1499, 1500),
+        (EventKind.EMPTY, 3060, 3089, 30),
+    ]
+    assert events[1].size == pytest.approx(0.003 - 1, abs=1e-4)
+    assert events[1].reason == "the sums of 30 frames were 0.3 % of the usual."
+
+
+def test_a_module_that_was_dark_at_first_is_watched_too() -> None:
+    """A series may be armed before the shutter opens, with a few background counts."""
+    rng = np.random.default_rng(5)
+    level = np.where(np.arange(6000) < 2000, 5.0, 50_000.0)
+    sums = rng.poisson(level[:, None] * np.ones(8)).astype(np.uint64)
+    sums[4000:, 4] = 0
+    series = Measured(np.arange(6000), sums.sum(axis=1), regions=sums)
+    (event,) = damage(series)
+    assert (event.first, event.last, event.regions) == (4000, 5999, (4,))

@@ -221,3 +221,13 @@ def test_dips_without_end_leave_no_scale_to_hold_steps_against() -> None:
     events = detect(counted(beam))
     assert {event.kind for event in events} <= {EventKind.SPIKE, EventKind.TOPUP}
     assert sum(event.frames for event in events) == 239
+
+
+def test_spikes_of_either_sign_are_told_together_where_there_are_too_many() -> None:
+    size = np.where(np.arange(5000) % 2, 0.02, -0.02)
+    every = [
+        Deviation(10 * k, 10 * k + 1, 10 * k, s, 9.0, 1) for k, s in enumerate(size)
+    ]
+    found = joined(every, 1000)
+    assert len(found) <= 1000
+    assert sum(one.frames for one in found) == 5000

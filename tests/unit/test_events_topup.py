@@ -117,13 +117,6 @@ def test_the_period_is_learned_although_one_was_missed() -> None:
     assert schedule.reason == "5 top-ups, 1 between not seen"
 
 
-def test_the_next_one_is_due_after_now() -> None:
-    schedule = topup_schedule([10, 30, 50])
-    assert schedule.due_after(20) == pytest.approx(70)
-    assert schedule.due_after(75) == pytest.approx(90)
-    assert schedule.due_after(90) == pytest.approx(110)
-
-
 @pytest.mark.parametrize("times", [[], [5.0], [math.nan, 5.0], [5.0, 5.0]])
 def test_fewer_than_two_tell_no_period(times: list[float]) -> None:
     schedule = topup_schedule(times)
@@ -131,7 +124,6 @@ def test_fewer_than_two_tell_no_period(times: list[float]) -> None:
     assert found["period_s"] is None
     assert found["next_s"] is None
     assert found["reason"] == f"not enough top-ups (n = {schedule.n})"
-    assert math.isnan(schedule.due_after(0))
 
 
 def test_two_tell_a_period_but_no_spread() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eigerwatch.analysis.events.model import Event, EventKind
-from eigerwatch.analysis.exclusion import ExclusionRules, Exclusions
+from eigerwatch.analysis.exclusion import Edit, ExclusionRules, Exclusions
 
 POSITIONS = np.arange(100)
 
@@ -37,6 +37,10 @@ def test_damage_may_exclude_its_own_frames_only() -> None:
     assert left_out(Exclusions(rules), [DAMAGED]) == [80, 81, 82]
 
 
+def by_hand(first: int, last: int | None, exclude: bool, reason: str) -> Exclusions:
+    return Exclusions(edits=(Edit(first, last, exclude, reason),))
+
+
 def test_only_the_first_damage_counts() -> None:
     later = event(EventKind.DAMAGED, 90, 91)
     found = Exclusions().apply(POSITIONS, [later, DAMAGED])
@@ -47,16 +51,14 @@ def test_only_the_first_damage_counts() -> None:
 
 def test_kinds_can_be_switched() -> None:
     kinds = [EventKind.SPIKE]
-    assert left_out(Exclusions().with_kinds(kinds)) == [20]
-    assert left_out(Exclusions().with_kinds([])) == []
+    assert left_out(Exclusions(ExclusionRules(frozenset(kinds)))) == [20]
+    assert left_out(Exclusions(ExclusionRules(frozenset()))) == []
 
 
 def test_the_guard_is_of_frames_or_of_time_whichever_is_longer() -> None:
-    rules = ExclusionRules(
-        guard_before_frames=1, guard_after_frames=3, guard_after_s=0.01
-    )
+    rules = ExclusionRules(guard_before_frames=1, guard_after_s=0.01)
     by_frames = Exclusions(rules).apply(POSITIONS, [TOPUP], 0.005)
-    assert np.flatnonzero(by_frames.mask).tolist() == list(range(39, 45))
+    assert np.flatnonzero(by_frames.mask).tolist() == list(range(39, 44))
     by_time = Exclusions(rules).apply(POSITIONS, [TOPUP], 0.001)
     assert np.flatnonzero(by_time.mask).tolist() == list(range(39, 52))
 
@@ -68,20 +70,22 @@ def test_frames_are_excluded_by_number_where_some_are_missing() -> None:
 
 
 def test_people_exclude_and_readmit_and_the_last_word_counts() -> None:
-    some = Exclusions().with_kinds([]).added(10, 29, "shutter").removed(15, 19, "fine")
-    assert left_out(some) == [*range(10, 15), *range(20, 30)]
-    assert left_out(some.added(17, 17, "no")) == [*range(10, 15), 17, *range(20, 30)]
+    said = (Edit(10, 29, True, "shutter"), Edit(15, 19, False, "fine"))
+    nothing = ExclusionRules(frozenset())
+    assert left_out(Exclusions(nothing, said)) == [*range(10, 15), *range(20, 30)]
+    more = Exclusions(nothing, (*said, Edit(17, 17, True, "no")))
+    assert left_out(more) == [*range(10, 15), 17, *range(20, 30)]
 
 
 def test_what_is_readmitted_overrules_events() -> None:
-    kept = Exclusions().removed(0, None, "module 3 is masked anyway")
+    kept = by_hand(0, None, False, "module 3 is masked anyway")
     assert left_out(kept) == []
-    part = Exclusions().removed(85, 89, "looks good")
+    part = by_hand(85, 89, False, "looks good")
     assert left_out(part, [DAMAGED]) == [*range(80, 85), *range(90, 100)]
 
 
 def test_every_interval_states_its_reason() -> None:
-    found = Exclusions().added(60, 61, "mirror moved").apply(POSITIONS, EVENTS)
+    found = by_hand(60, 61, True, "mirror moved").apply(POSITIONS, EVENTS)
     reasons = {one.kind: one.reason for one in found.intervals}
     assert set(reasons) == {"empty", "topup", "damaged", "user"}
     assert reasons["user"] == "mirror moved"
@@ -89,7 +93,7 @@ def test_every_interval_states_its_reason() -> None:
 
 
 def test_usage_adds_up() -> None:
-    twice = Exclusions().added(0, 5, "warming up")
+    twice = by_hand(0, 5, True, "warming up")
     usage = twice.apply(POSITIONS, EVENTS).usage
     assert usage.excluded == {"user": 6, "empty": 1, "topup": 6, "damaged": 20}
     assert usage.used == 100 - 33
@@ -101,7 +105,7 @@ def test_usage_adds_up() -> None:
 
 @pytest.mark.parametrize("n", [0, 3])
 def test_without_a_frame_left_there_is_no_first_one(n: int) -> None:
-    usage = Exclusions().added(0, None, "all").apply(POSITIONS[:n], []).usage
+    usage = by_hand(0, None, True, "all").apply(POSITIONS[:n], []).usage
     found = json.loads(json.dumps(usage.as_dict()))
     assert (found["used"], found["first"], found["last"]) == (0, None, None)
 

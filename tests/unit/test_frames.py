@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from memory_store import MemoryStore
 
+from eigerwatch.errors import StoreError
 from eigerwatch.frames import HOLE_BLOCK, FrameCache, Scope, SeriesFrames
 
 KEY = "live:01J"
@@ -128,3 +129,58 @@ def test_cache_forgets_the_least_used(store: MemoryStore) -> None:
         cache.get(store.info(f"live:{number}"), "threshold_1")
     first = cache.get(store.info("live:0"), "threshold_1")
     assert cache.get(store.info("live:0"), "threshold_1") is first
+
+
+def test_every_reader_is_told_all_that_changed_since_it_looked(
+    store: MemoryStore,
+) -> None:
+    """Readers look at different rates: a change is not told to the first one alone."""
+    store.append(KEY, np.arange(3000))
+    store.append(KEY, np.arange(4000), skip=1)
+    frames = frames_of(store)
+    seen = frames.version
+    store.fill(KEY, 3000, 5)
+    frames.refresh(store.info(KEY))
+    store.append(KEY, np.arange(100))
+    frames.refresh(store.info(KEY))
+    assert frames.changed_since(seen) == (frames.version, 0)
+    assert frames.changed_since(frames.version - 1) == (frames.version, 7001)
+    assert frames.changed_since(frames.version) == (frames.version, frames.n)
+
+
+def test_a_change_outlives_a_reading_that_failed(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append(KEY, np.arange(9000))
+    store.append(KEY, np.arange(10), skip=2)
+    frames = frames_of(store)
+    seen = frames.version
+    store.fill(KEY, 9000, 5)
+    store.append(KEY, [1, 2])
+    store.reject(KEY, 9001)
+
+    def away(*_: object) -> dict[int, str]:
+        raise StoreError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "rejected", away)
+        with pytest.raises(StoreError):
+            frames.refresh(store.info(KEY))
+    store.append(KEY, [3])
+    frames.refresh(store.info(KEY))
+    assert frames.changed_since(seen)[1] <= 9000
+
+
+def test_what_was_read_before_something_newer_changes_nothing(
+    store: MemoryStore,
+) -> None:
+    store.append(KEY, np.arange(1000))
+    older = store.info(KEY)
+    frames = frames_of(store)
+    store.update(KEY, last_write_ms=(older.last_write_ms or 0) + 5)
+    store.append(KEY, np.arange(500))
+    store.update(KEY, last_write_ms=(older.last_write_ms or 0) + 10)
+    frames.refresh(store.info(KEY))
+    version = frames.version
+    frames.refresh(older)
+    assert (frames.n, frames.version) == (1500, version)

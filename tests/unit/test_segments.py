@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from eigerwatch.analysis.events.model import Event, EventKind
-from eigerwatch.analysis.segments import BOUNDARIES, boundaries, longest, segments
+from eigerwatch.analysis.segments import boundaries, longest, segments
 
 POSITIONS = np.arange(1000)
 
@@ -31,11 +31,6 @@ def ranges(events: list[Event], **options: object) -> list[tuple[int, int, int]]
 
 def test_top_ups_steps_and_damage_bound_the_stretches() -> None:
     assert ranges(EVENTS) == [(0, 99, 100), (103, 399, 297), (400, 899, 500)]
-
-
-def test_a_change_of_drift_bounds_them_when_asked() -> None:
-    found = ranges(EVENTS, kinds=BOUNDARIES | {EventKind.DRIFT})
-    assert found[2:] == [(400, 599, 200), (600, 899, 300)]
 
 
 def test_a_quiet_series_is_one_stretch() -> None:

@@ -15,9 +15,13 @@ from helpers import wait_until
 from memory_store import MemoryNotes, MemoryStore
 from scenarios import scenario
 
+from eigerwatch import runs
 from eigerwatch.analysis.assessment import assess
 from eigerwatch.analysis.measured import Measured
+from eigerwatch.errors import StoreError
+from eigerwatch.frames import FrameCache
 from eigerwatch.model import REGION_ROW
+from eigerwatch.runs import StoredRun
 from eigerwatch.sections import TargetSettings, WebSettings
 from eigerwatch.web.application import create_app
 from eigerwatch.web.tick import decode
@@ -362,3 +366,28 @@ def test_the_newest_seconds_are_kept_up_to_date(
 def test_a_finished_series_has_no_newest_seconds(client: TestClient) -> None:
     header, _ = decode(client.get(f"/api/v1/tick?series={KEY}").content)
     assert header["recent"] is None
+
+
+def test_a_store_that_fails_half_way_is_asked_again(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was fed before it failed is not fed twice, and nothing is left out."""
+    monkeypatch.setattr(runs, "PIECE", 1000)
+    cache = FrameCache(store)
+    run = StoredRun(store, cache.get(store.info(KEY), "threshold_1"))
+    whole, asked = store.region_rows, []
+
+    def failing(key: str, channel: str, start: int = 0, stop: int | None = None) -> Any:
+        asked.append(start)
+        if len(asked) == 3:
+            raise StoreError("away")
+        return whole(key, channel, start, stop)
+
+    monkeypatch.setattr(store, "region_rows", failing)
+    with pytest.raises(StoreError):
+        run.events(store.info(KEY))
+    events = run.events(store.info(KEY))
+    assert [event.kind.value for event in events] == ["topup"]
+    store.append(KEY, DRAWN.totals[-100:])
+    cache.get(store.info(KEY), "threshold_1")
+    assert run.events(store.info(KEY)) == events

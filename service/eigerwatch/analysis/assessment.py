@@ -158,7 +158,7 @@ def assess(
     knots = boundaries(stretches)
     rest = detrended(used.totals, used.positions, knots)
     intervals = uncertainty(
-        used.totals, used.positions, knots, resamples=options.resamples
+        used.totals, used.positions, knots, rest=rest, resamples=options.resamples
     )
     beam = intervals.cv_beam
     base = time_base(measured)
@@ -171,11 +171,17 @@ def assess(
         proposed=longest(stretches),
         description=describe(used.totals, used.positions),
         detrended=rest,
-        drift=drift(used, knots),
+        drift=drift(used, knots, base.seconds(~excluded.mask)),
         shot=split(rest.mean, rest.std),
         uncertainty=intervals,
         judgement=judge(rest.mean, beam.low, beam.high),
-        stationarity=stationarity(used.totals, used.positions, knots),
+        stationarity=stationarity(
+            used.totals,
+            used.positions,
+            knots,
+            rest=rest,
+            block_length=intervals.correlation.block_length,
+        ),
         time_base=base,
         frequencies=(
             _frequencies(measured, excluded, knots, base, options)

@@ -24,8 +24,8 @@ FEWEST_BLOCKS = 8
 class Correlation:
     """What autocorrelation makes of the number of frames.
 
-    Effective sizes never exceed `n`. NaN and block length 1 where there are fewer
-    than three frames or they are all equal.
+    Effective sizes never exceed `n`; NaN where there are fewer than three frames or
+    they are all equal.
     """
 
     n: int

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eigerwatch.analysis.autocorrelation import Correlation, correlation
-from eigerwatch.analysis.detrending import Detrended, centred, detrended
-from eigerwatch.analysis.statistics import finite_or_none
+from eigerwatch.analysis.detrending import Detrended, detrended
+from eigerwatch.analysis.statistics import centred, finite_or_none
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
@@ -86,6 +86,7 @@ def uncertainty(
     positions: npt.ArrayLike | None = None,
     boundaries: Sequence[int] = (),
     *,
+    rest: Detrended | None = None,
     resamples: int = 1000,
     confidence: float = 0.95,
 ) -> Uncertainty:
@@ -107,9 +108,11 @@ def uncertainty(
         (n,) image_id of each value, ascending; None: consecutive.
     boundaries
         image_id at which a segment begins: after a top-up or a step.
+    rest
+        `detrended` of the same; None: it is made here.
     """
     raw, mean = centred(values)
-    rest = detrended(values, positions, boundaries)
+    rest = detrended(values, positions, boundaries) if rest is None else rest
     n = rest.n
     reason = _no_interval(rest)
     scale = 1 / mean if mean > 0 else 1.0

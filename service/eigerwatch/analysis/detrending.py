@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from eigerwatch.analysis.autocorrelation import correlation
 from eigerwatch.analysis.measured import Measured
-from eigerwatch.analysis.statistics import finite_or_none
+from eigerwatch.analysis.statistics import centred, finite_or_none
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
@@ -69,7 +69,7 @@ class Drift:
     """Slope [% of the mean per image_id]."""
     percent_per_frame_error: float
     percent_per_s: float
-    """Slope on the frames' own times, else on the announced frame time [%/s]."""
+    """Slope over time [%/s]."""
     percent_per_s_error: float
     rise_percent: float
     """From the first frame to the last [% of the mean]."""
@@ -105,10 +105,10 @@ def detrended(
         image_id at which a segment begins: after a top-up or a step. Those without
         frames on either side change nothing.
     """
-    centred, mean, where = _centred(values, positions)
-    starts = segment_starts(where, boundaries)
+    rest, mean, where = _centred(values, positions)
+    starts = _segment_starts(where, boundaries)
     distance = _within(where, starts)
-    rest = _within(centred, starts)
+    rest = _within(rest, starts)
     if starts.size:
         sizes = np.diff(starts, append=rest.size)
         spread = np.add.reduceat(distance * distance, starts)
@@ -131,7 +131,11 @@ def detrended(
     )
 
 
-def drift(measured: Measured, boundaries: Sequence[int] = ()) -> Drift:
+def drift(
+    measured: Measured,
+    boundaries: Sequence[int] = (),
+    seconds: FloatArray | None = None,
+) -> Drift:
     """Return the common slope of all segments, per frame and per second.
 
     Parameters
@@ -140,14 +144,15 @@ def drift(measured: Measured, boundaries: Sequence[int] = ()) -> Drift:
         Frames that are not excluded.
     boundaries
         As for `detrended`: steps there are no drift.
+    seconds
+        (n,) time of each frame by `timebase.time_base`; None: there is none.
     """
-    centred, mean, where = _centred(measured.totals, measured.positions)
-    starts = segment_starts(where, boundaries)
-    per_frame, error = _slope(where, centred, starts)
-    seconds = _seconds(measured)
+    rest, mean, where = _centred(measured.totals, measured.positions)
+    starts = _segment_starts(where, boundaries)
+    per_frame, error = _slope(where, rest, starts)
     per_s, per_s_error = math.nan, math.nan
     if seconds is not None:
-        per_s, per_s_error = _slope(seconds, centred, starts)
+        per_s, per_s_error = _slope(seconds, rest, starts)
     scale = 100 / mean if mean else math.nan
     span = float(where[-1] - where[0]) if where.size else math.nan
     return Drift(
@@ -161,7 +166,7 @@ def drift(measured: Measured, boundaries: Sequence[int] = ()) -> Drift:
     )
 
 
-def segment_starts(
+def _segment_starts(
     positions: npt.NDArray[Any], boundaries: Sequence[int] = ()
 ) -> IndexArray:
     """Return the index of the first frame of each segment, ascending."""
@@ -169,22 +174,6 @@ def segment_starts(
         return np.empty(0, np.intp)
     cuts = np.searchsorted(positions, np.asarray(boundaries, np.float64))
     return np.unique(np.append(cuts[cuts < positions.size], 0))
-
-
-def centred(values: npt.ArrayLike) -> tuple[FloatArray, float]:
-    """Return `values` minus their mean, and the mean; (empty, NaN) without values.
-
-    The smallest is taken off while integers are exact: sums beyond 2^53 keep their
-    differences.
-    """
-    array = np.asarray(values)
-    if not array.size:
-        return np.empty(0), math.nan
-    smallest = array.min()
-    above = (array - smallest).astype(np.float64)
-    mean = float(above.mean())
-    above -= mean
-    return above, float(smallest) + mean
 
 
 def _centred(
@@ -234,13 +223,3 @@ def _slope(
     # Residuals of a fit sum to 0: the kernel misses about this part.
     power *= n / (n - parameters) / (1 - block / n)
     return slope, math.sqrt(power) / spread
-
-
-def _seconds(measured: Measured) -> FloatArray | None:
-    """Return the time of each frame, or None where there is no time base."""
-    times = measured.times_s
-    if times is not None and np.isfinite(times).all():
-        return times
-    if measured.frame_time_s is not None and measured.frame_time_s > 0:
-        return measured.positions.astype(np.float64) * measured.frame_time_s
-    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,10 @@ from eigerwatch.analysis.events.model import Event, EventKind
 
 USER = "user"
 """Kind of an interval that somebody excluded by hand."""
+
+
+_LEAST_AFTER = 2
+"""Frames excluded after the dip of a top-up, however short they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +65,15 @@ class ExclusionRules:
     """From the first damaged frame on, exclude everything (the published method)."""
     guard_before_frames: int = 2
     """Frames excluded before the dip of a top-up."""
-    guard_after_frames: int = 2
-    """Frames excluded after the dip of a top-up, at least."""
     guard_after_s: float = 0.02
     """Time excluded after the dip of a top-up, at least [s]."""
 
     def guard_after(self, frame_time_s: float | None) -> int:
         """Return how many frames are excluded after the dip of a top-up."""
         if not frame_time_s or not frame_time_s > 0:
-            return self.guard_after_frames
+            return _LEAST_AFTER
         frames = -(-self.guard_after_s // frame_time_s)
-        return max(self.guard_after_frames, int(frames))
+        return max(_LEAST_AFTER, int(frames))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +125,6 @@ class Exclusions:
 
     rules: ExclusionRules = field(default_factory=ExclusionRules)
     edits: tuple[Edit, ...] = ()
-
-    def with_kinds(self, kinds: Collection[EventKind]) -> Exclusions:
-        """Return the same with these kinds of events excluding, and no others."""
-        return replace(self, rules=replace(self.rules, kinds=frozenset(kinds)))
-
-    def added(self, first: int, last: int | None, reason: str) -> Exclusions:
-        """Return the same with frames first..last excluded by hand."""
-        return replace(self, edits=(*self.edits, Edit(first, last, True, reason)))
-
-    def removed(self, first: int, last: int | None, reason: str) -> Exclusions:
-        """Return the same with frames first..last counting, whatever excluded them."""
-        return replace(self, edits=(*self.edits, Edit(first, last, False, reason)))
 
     def apply(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -46,21 +46,30 @@ class Measured:
 
     def at(self, index: npt.NDArray[np.bool_] | slice) -> Measured:
         """Return the frames that `index` chooses."""
+        return self._each(lambda column: column[index])
 
-        def chosen(column: Any) -> Any:
-            return None if column is None else column[index]
+    def copy(self) -> Measured:
+        """Return the same with arrays of its own."""
+        return self._each(np.copy)
 
-        return Measured(
-            self.positions[index],
-            self.totals[index],
-            chosen(self.times_s),
-            self.frame_time_s,
-            chosen(self.kept),
-            chosen(self.sentinel),
-            chosen(self.regions),
-            chosen(self.region_kept),
-            chosen(self.region_sentinel),
-        )
+    def joined(self, later: Measured) -> Measured:
+        """Return these frames and later ones; a column that one lacks is left out."""
+
+        def both(name: str) -> Any:
+            a, b = getattr(self, name), getattr(later, name)
+            return None if a is None or b is None else np.concatenate([a, b])
+
+        return replace(later, **{name: both(name) for name in _columns()})
+
+    def _each(self, change: Callable[[Any], Any]) -> Measured:
+        """Return the same with every column changed."""
+        given = {name: getattr(self, name) for name in _columns()}
+        changed = {n: change(c) for n, c in given.items() if c is not None}
+        return replace(self, **changed)
+
+
+def _columns() -> list[str]:
+    return [one.name for one in fields(Measured) if one.name != "frame_time_s"]
 
 
 def measured_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,6 @@ def segments(
     positions: npt.NDArray[np.int64],
     events: Sequence[Event],
     excluded: npt.NDArray[np.bool_] | None = None,
-    kinds: Collection[EventKind] = BOUNDARIES,
 ) -> list[Segment]:
     """Return the stable stretches in order; those without a frame are left out.
 
@@ -57,20 +56,18 @@ def segments(
         Of this series.
     excluded
         (n,) true for frames that do not count; None: all do.
-    kinds
-        Kinds of events that bound a stretch; with EventKind.DRIFT also where the
-        slope changes.
     """
     used = positions if excluded is None else positions[~excluded]
     found: list[Segment] = []
     start, since = -1, "the start"
     bounds = sorted(
-        (event for event in events if event.kind in kinds), key=lambda one: one.first
+        (event for event in events if event.kind in BOUNDARIES),
+        key=lambda one: one.first,
     )
     for event in bounds:
         until = f"the {_NAMES.get(event.kind, event.kind.value)} at frame {event.first}"
         _add(found, used, start, event.first - 1, f"between {since} and {until}")
-        single = event.kind in (EventKind.STEP, EventKind.DRIFT)
+        single = event.kind == EventKind.STEP
         # Not to go back, where events overlap.
         start = max(start, event.first if single else event.last + 1)
         since = until

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eigerwatch.analysis.autocorrelation import correlation
-from eigerwatch.analysis.detrending import centred, detrended
-from eigerwatch.analysis.statistics import finite_or_none
+from eigerwatch.analysis.detrending import Detrended, detrended
+from eigerwatch.analysis.statistics import centred, finite_or_none
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -67,6 +67,9 @@ def stationarity(
     values: npt.ArrayLike,
     positions: npt.ArrayLike | None = None,
     boundaries: Sequence[int] = (),
+    *,
+    rest: Detrended | None = None,
+    block_length: int | None = None,
 ) -> Stationarity:
     """Compare ten parts of a run: their means, and their variances.
 
@@ -83,6 +86,9 @@ def stationarity(
         (n,) image_id of each value, ascending; None: consecutive.
     boundaries
         image_id at which a segment begins, as for `detrending.detrended`.
+    rest, block_length
+        `detrended` of the same, and the frames that its autocorrelation takes for one
+        block; None: they are found here.
     """
     raw, mean = centred(values)
     n = raw.size
@@ -90,14 +96,18 @@ def stationarity(
         return _unknown(n, f"not enough data (n = {n})")
     if not mean > 0:
         return _unknown(n, "no beam: the mean is 0")
-    rest = detrended(values, positions, boundaries).residuals
+    rest = detrended(values, positions, boundaries) if rest is None else rest
     if not np.any(raw):
         spread = "every frame has the same value"
         return Stationarity(n, True, True, 1.0, 1.0, 0.0, 0.0, spread)
     # At least four blocks in a part, or nothing tells how much blocks differ.
-    length = min(correlation(rest, positions).block_length, n // (4 * PARTS))
+    if block_length is None:
+        block_length = correlation(rest.residuals, positions).block_length
+    length = min(block_length, n // (4 * PARTS))
     mean_p, means = _analysis_of_variance(raw / mean, length)
-    variance_p, variances = _analysis_of_variance(_relative_square(rest), length)
+    variance_p, variances = _analysis_of_variance(
+        _relative_square(rest.residuals), length
+    )
     mean_spread = 100 * float(np.ptp(means))
     std_spread = 100 * float(np.ptp(np.sqrt(np.maximum(variances, 0))))
     mean_holds, variance_holds = mean_p >= SIGNIFICANCE, variance_p >= SIGNIFICANCE

@@ -123,22 +123,17 @@ def describe(
     )
 
 
-def detrend(
-    values: npt.ArrayLike, positions: npt.ArrayLike | None = None
-) -> FloatArray:
-    """Return `values` minus their least-squares line plus their mean.
+def centred(values: npt.ArrayLike) -> tuple[FloatArray, float]:
+    """Return `values` minus their mean, and the mean; (empty, NaN) without values.
 
-    Parameters are those of `describe`.
+    Integers keep their differences exactly, beyond 2^53 too.
     """
     above, offset = _above_smallest(values)
     if not above.size:
-        return above
+        return above, math.nan
     mean_above = float(above.mean())
-    distance, _ = _distances(above.size, positions)
     above -= mean_above
-    above -= _slope(distance, above) * distance
-    above += offset + mean_above
-    return above
+    return above, offset + mean_above
 
 
 def finite_or_none(value: float) -> float | None:

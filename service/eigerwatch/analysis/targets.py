@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from eigerwatch.analysis.assessment import Assessment
+from eigerwatch.analysis.events.model import EventKind
 from eigerwatch.analysis.statistics import finite_or_none
 from eigerwatch.sections import TargetSettings
 
@@ -20,6 +21,9 @@ class Decision(StrEnum):
     """The mean is below ``targets.min_mean``: a closed shutter is no alarm."""
     UNKNOWN = "unknown"
     """No limit is set, or too few frames tell."""
+
+
+NO_LIMITS = "no limits are set under targets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,11 @@ class Judged:
     """One sentence with the reason."""
     checks: tuple[Check, ...]
 
+    @property
+    def passes(self) -> bool:
+        """Whether a check of the run succeeds: all limits held, or none is set."""
+        return self.decision == Decision.GO or self.text == NO_LIMITS
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, safe for JSON."""
         return {
@@ -69,27 +78,46 @@ def judge(found: Assessment, targets: TargetSettings) -> Judged:
     """Hold an assessment against limits.
 
     Figures are compared as they are, not by their intervals: a limit means what the
-    page shows. A figure that the frames do not tell decides nothing by itself.
+    page shows. Too few frames for an interval may break a limit, but hold none.
     """
-    mean = found.description.raw.mean
-    if targets.min_mean is not None and mean < targets.min_mean:
-        text = (
-            f"no beam: the mean of {mean:.4g} counts is below "
-            f"targets.min_mean = {targets.min_mean:g}"
-        )
-        return Judged(Decision.NO_BEAM, text, ())
+    if (reason := _no_beam(found, targets.min_mean)) is not None:
+        return Judged(Decision.NO_BEAM, reason, ())
     checks = tuple(_checks(found, targets))
     failed = [check for check in checks if check.held is False]
     if failed:
         return Judged(Decision.NO_GO, "; ".join(c.text for c in failed), checks)
+    if found.uncertainty.reason and (checks or targets.min_mean is not None):
+        return Judged(Decision.UNKNOWN, found.uncertainty.reason, checks)
+    if not checks and targets.min_mean is not None:
+        mean = found.description.raw.mean
+        text = f"there is beam: {mean:.4g} counts; no other limit is set"
+        return Judged(Decision.GO, text, checks)
     if not checks:
-        return Judged(Decision.UNKNOWN, "no limits are set under targets", checks)
+        return Judged(Decision.UNKNOWN, NO_LIMITS, checks)
     told = [check for check in checks if check.held]
     if not told:
         return Judged(Decision.UNKNOWN, checks[0].text, checks)
     unknown = [check.text for check in checks if check.held is None]
     within = f"within all limits: {', '.join(check.name for check in told)}"
     return Judged(Decision.GO, "; ".join([within, *unknown]), checks)
+
+
+def _no_beam(found: Assessment, min_mean: float | None) -> str | None:
+    """Return why there is no beam, or None: there is, or nobody knows."""
+    if min_mean is None:
+        return None
+    limit = f"targets.min_mean = {min_mean:g}"
+    if found.measured.n:
+        mean = found.description.raw.mean
+        below = mean < min_mean
+        return (
+            f"no beam: the mean of {mean:.4g} counts is below {limit}"
+            if below
+            else None
+        )
+    if EventKind.EMPTY in found.excluded.usage.excluded:
+        return f"no beam: every frame is empty; {limit}"
+    return None
 
 
 def _checks(found: Assessment, targets: TargetSettings) -> list[Check]:

@@ -55,6 +55,12 @@ class TimeBase:
         slots = self.slots.size + self.missing
         return self.missing / slots if slots else 0.0
 
+    def seconds(self, used: npt.NDArray[np.bool_]) -> FloatArray | None:
+        """Return the times of some frames since slot 0 [s]; None: no time is known."""
+        if self.unit != "Hz" or not self.rate_hz > 0:
+            return None
+        return self.slots[used] / self.rate_hz
+
     def as_dict(self) -> dict[str, Any]:
         """Return all but the frames' slots, safe for JSON."""
         return {

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from eigerwatch.analysis.allan import AllanDeviation, allan_deviation
 from eigerwatch.analysis.assessment import Assessment
 from eigerwatch.analysis.detrending import detrended
+from eigerwatch.analysis.events.model import region_name
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.segments import boundaries
 from eigerwatch.analysis.shot_noise import ShotNoise, split
@@ -39,9 +40,7 @@ class Subject:
 
     def region_name(self, row: int) -> str:
         """Return what a region is called."""
-        if row < len(self.region_names):
-            return self.region_names[row].replace("_", " ")
-        return f"module {row + 1}"
+        return region_name(self.region_names, row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,10 @@ KEPT = 8
 class _Window:
     frames: SeriesFrames
     rolling: Rolling
+    version: int
+    """Of the frames, when they were last looked at."""
     fed: int
+    left_out: tuple[Interval, ...] = ()
 
 
 class Windows:
@@ -36,7 +38,7 @@ class Windows:
         self,
         frames: SeriesFrames,
         frame_time_s: float | None,
-        left_out: Sequence[Interval],
+        left_out: tuple[Interval, ...],
     ) -> dict[str, Any]:
         """Return the figures of the newest seconds, without frames that are left out.
 
@@ -45,20 +47,28 @@ class Windows:
         """
         key = (frames.series, frames.channel)
         window = self._kept.pop(key, None)
-        if window is None or window.frames is not frames or frames.n < window.fed:
+        if (
+            window is None
+            or window.frames is not frames
+            or frames.n < window.fed
+            or set(window.left_out) - set(left_out)  # taken back: read them again
+        ):
             first, _ = frames.bounds(Scope("seconds", last=WINDOW_S))
             rolling = Rolling(
                 frames=MOST_FRAMES, seconds=WINDOW_S, frame_time_s=frame_time_s
             )
-            window = _Window(frames, rolling, max(first, frames.n - MOST_FRAMES))
+            fed = max(first, frames.n - MOST_FRAMES)
+            window = _Window(frames, rolling, frames.version, fed)
         self._kept[key] = window
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         # Late frames stand before those fed; the window knows which it has.
-        start = max(min(window.fed, frames.changed_from), frames.n - MOST_FRAMES)
-        new = measured_of(frames.records(start, frames.n), first=start)
+        window.version, changed = frames.changed_since(window.version)
+        start = max(min(window.fed, changed), frames.n - MOST_FRAMES)
+        records = frames.records(start, frames.n)
+        new = measured_of(records, first=start)
         window.rolling.add(new.positions, new.totals, new.times_s)
-        window.fed = frames.n
+        window.fed, window.left_out = start + len(records), left_out
         if left_out:
             positions, _ = window.rolling.frames()
             window.rolling.leave_out(positions[mask_of(positions, left_out)])

@@ -10,7 +10,7 @@ from eigerwatch.analysis.events.damage import damage_event
 from eigerwatch.analysis.events.empty import empty_event
 from eigerwatch.analysis.events.gaps import gap_events
 from eigerwatch.analysis.events.model import DetectionOptions, Event
-from eigerwatch.analysis.events.record import BLOCK, History
+from eigerwatch.analysis.events.record import BLOCK, EMPTY, History
 from eigerwatch.analysis.events.robust import runs_of
 from eigerwatch.analysis.events.spikes import Deviation, joined, spike_event
 from eigerwatch.analysis.events.topup import Shared, topup_event
@@ -55,14 +55,13 @@ def _empty(history: History, options: DetectionOptions) -> list[Event]:
     frames = history.frames
     known = [block.usual for block in history.screened]
     level = next((usual.level for usual in known if usual is not None), None)
-    runs = np.concatenate([block.empty for block in history.screened])
+    empty = frames.states == EMPTY
     if level is not None and known[0] is None:
         # The beam came later: only now is it known what was missing before.
-        dark = runs_of(frames.totals <= options.empty_fraction * level)
-        runs = np.unique(np.concatenate([runs, dark]), axis=0)
+        empty |= frames.totals <= options.empty_fraction * level
     events = []
-    for start, stop, n in _merged(runs, 0, options.most_events):
-        mean = float(frames.totals[start:stop].mean()) if n == stop - start else 0.0
+    for start, stop, n in _merged(runs_of(empty), 0, options.most_events):
+        mean = float(frames.totals[start:stop][empty[start:stop]].mean())
         first, last = frames.positions[start], frames.positions[stop - 1]
         events.append(empty_event(int(first), int(last), n, mean, level or 0.0))
     return events

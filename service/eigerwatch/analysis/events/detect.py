@@ -9,7 +9,6 @@ frames so far, taken as a whole series.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,7 +84,7 @@ class Detector:
         start = 0
         if self._pending is not None:
             start = min(BLOCK - self._pending.n, chunk.n)
-            self._pending = _joined(self._pending, chunk.at(slice(0, start)))
+            self._pending = self._pending.joined(chunk.at(slice(0, start)))
             if self._pending.n < BLOCK:
                 return
             self._judge(self._pending)
@@ -95,7 +94,7 @@ class Detector:
             start += BLOCK
         if start < chunk.n:
             # A copy: the caller may use its arrays again.
-            self._pending = _each(lambda a: a[start:].copy(), chunk)
+            self._pending = chunk.at(slice(start, None)).copy()
 
     def rewind(self, first: int) -> int:
         """Forget what rests on frames from `first` on: some came late or changed.
@@ -214,41 +213,3 @@ def _frame_time(chunk: Measured) -> float | None:
     if chunk.frame_time_s is not None and chunk.frame_time_s > 0:
         return chunk.frame_time_s
     return None
-
-
-def _each(change: Callable[[Any], Any], chunk: Measured) -> Measured:
-    """Return `chunk` with every column changed."""
-
-    def changed(column: Any) -> Any:
-        return None if column is None else change(column)
-
-    return Measured(
-        changed(chunk.positions),
-        changed(chunk.totals),
-        changed(chunk.times_s),
-        chunk.frame_time_s,
-        changed(chunk.kept),
-        changed(chunk.sentinel),
-        changed(chunk.regions),
-        changed(chunk.region_kept),
-        changed(chunk.region_sentinel),
-    )
-
-
-def _joined(first: Measured, second: Measured) -> Measured:
-    """Return both, one after the other; a column that one lacks is left out."""
-
-    def both(a: Any, b: Any) -> Any:
-        return None if a is None or b is None else np.concatenate([a, b])
-
-    return Measured(
-        both(first.positions, second.positions),
-        both(first.totals, second.totals),
-        both(first.times_s, second.times_s),
-        second.frame_time_s,
-        both(first.kept, second.kept),
-        both(first.sentinel, second.sentinel),
-        both(first.regions, second.regions),
-        both(first.region_kept, second.region_kept),
-        both(first.region_sentinel, second.region_sentinel),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -108,9 +109,12 @@ class DetectionOptions:
 
     def region_name(self, row: int) -> str:
         """Return what a region is called in a sentence."""
-        if row < len(self.region_names):
-            return self.region_names[row].replace("_", " ")
-        return f"module {row + 1}"
+        return region_name(self.region_names, row)
+
+
+def region_name(names: Sequence[str], row: int) -> str:
+    """Return what a region is called in words; names may be too few."""
+    return names[row].replace("_", " ") if row < len(names) else f"module {row + 1}"
 
 
 def confidence(z: float, threshold: float) -> float:

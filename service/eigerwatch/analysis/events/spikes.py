@@ -147,7 +147,8 @@ def deviations(
 def joined(found: list[Deviation], most: int) -> list[Deviation]:
     """Return deviations of the same sign joined where next to each other.
 
-    Where there are more than `most`, those farther apart are joined too.
+    Where there are more than `most`, those farther apart are joined too, of either
+    sign.
     """
     apart = _JOINED
     while True:
@@ -156,12 +157,12 @@ def joined(found: list[Deviation], most: int) -> list[Deviation]:
             if (
                 result
                 and one.start - result[-1].stop <= apart
-                and (one.size > 0) == (result[-1].size > 0)
+                and (apart > _JOINED or (one.size > 0) == (result[-1].size > 0))
             ):
                 result[-1] = result[-1].joined(one)
             else:
                 result.append(one)
-        if len(result) <= most or apart > 2**40:
+        if len(result) <= most:
             return result
         apart *= 2
 

@@ -124,13 +124,6 @@ class TopupSchedule:
     reason: str
     """What it rests on, or what is missing."""
 
-    def due_after(self, time_s: float) -> float:
-        """Return the first expected time after `time_s`, when some were not seen."""
-        if not self.period_s > 0:
-            return math.nan
-        late = math.floor((time_s - self.next_s) / self.period_s) + 1
-        return self.next_s + max(late, 0) * self.period_s
-
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, safe for JSON: None instead of NaN."""
         return {

@@ -91,10 +91,12 @@ def next_usual(
     if not mean > 0:
         return usual
     regions, sigma = usual.regions, usual.regions_sigma
-    if regions is not None and ratios is not None:
+    if regions is not None and ratios is not None and block.regions is not None:
         means = np.ones(n) @ ratios / n
         spread = np.einsum("ij,ij->j", ratios, ratios) / n - means**2
-        regions = regions * means
+        # Ratios tell nothing of faint regions, which may grow bright.
+        faint = np.ones(n) @ block.regions / n
+        regions = np.where(regions >= FAINTEST, regions * means, faint)
         together = float(totals.var()) / mean**2
         with np.errstate(divide="ignore", invalid="ignore"):
             own = np.where(means > 0, spread / means**2, 0)
