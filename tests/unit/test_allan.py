@@ -95,3 +95,16 @@ def test_few_frames_give_a_defined_answer(n: int) -> None:
     assert (found.frames.size == 0) == (n < 2)
     assert (f"n = {n}" in found.text) == (n < 2)
     json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_intervals_cover_the_truth_where_stretches_are_short() -> None:
+    """Each stretch tells by itself: 40 short ones are not one long record."""
+    inside = []
+    for seed in range(150):
+        values = np.random.default_rng(seed).normal(size=40 * 200)
+        found = allan_deviation(
+            signal_of(values, tuple(range(200, 8000, 200))), frames=[100]
+        )
+        inside.append(found.low[0] < 0.1 < found.high[0])
+    # 95 % of 150: fewer than 134 in one of 1000 cases.
+    assert sum(inside) >= 134

@@ -112,3 +112,16 @@ def test_constant_counts_have_no_shares() -> None:
     budget = band_budget(intensity_signal(np.full(100, 5), base))
     assert budget.rms_percent == 0
     assert json.loads(json.dumps(budget.as_dict()))["bands"][0]["share"] is None
+
+
+def test_long_gaps_add_no_slow_fluctuation() -> None:
+    """What is longer than a bridge stays out, as it does of the spectrum."""
+    gone = np.zeros(45_000, np.bool_)
+    for start in range(2000, 44_000, 2200):
+        gone[start : start + 400] = True
+    signal = counted(np.ones(45_000), 1e6, np.random.default_rng(6), missing=gone)
+    budget = band_budget(signal)
+    width = np.diff([*EDGES_HZ, 373.0]) / 373
+    shares = [band.share for band in budget.bands]
+    np.testing.assert_allclose(shares[1:], width[1:], rtol=0.15)
+    assert shares[0] < 2 * width[0]

@@ -400,6 +400,19 @@ def test_other_frame_time_keeps_the_spectra_and_no_ratio_of_cv() -> None:
     json.dumps(found.as_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize("rates_hz", [(746.0, 4.0), (4.0, 746.0)])
+def test_spectra_that_share_no_frequency_are_said_to(
+    rates_hz: tuple[float, float],
+) -> None:
+    noise = np.random.default_rng(44).poisson(1e6, (2, 4000)) / 1e6 - 1
+    a, b = (_frames(part, rate_hz=hz) for part, hz in zip(noise, rates_hz, strict=True))
+    found = compare(a, b)
+    assert not found.comparable
+    assert found.spectrum is not None
+    assert np.isnan(found.spectrum.ratio).all()
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
 def test_runs_of_different_units_are_refused() -> None:
     noise = np.random.default_rng(42).poisson(1e6, (2, 2000)) / 1e6 - 1
     found = compare(_frames(noise[0]), _frames(noise[1], rate_hz=None))

@@ -12,7 +12,7 @@ BIN = 1 / 60
 def named(
     frequencies: list[float], mains_hz: float | None = None
 ) -> list[Naming | None]:
-    lines = [(frequency, 1e-4, 1e-3) for frequency in frequencies]
+    lines = [(frequency, 1e-4) for frequency in frequencies]
     return name_lines(lines, RATE, BIN, mains_hz)
 
 
@@ -82,5 +82,5 @@ def test_the_chance_is_that_of_a_line_at_random() -> None:
 
 
 def test_nothing_is_named_where_no_rate_is_known() -> None:
-    assert name_lines([(0.067, 1e-6, 1e-3)], float("nan"), BIN) == [None]
+    assert name_lines([(0.067, 1e-6)], float("nan"), BIN) == [None]
     assert name_lines([], RATE, BIN) == []

@@ -120,6 +120,8 @@ def test_steps_between_stretches_are_no_flicker() -> None:
     assert beam_position(regions, CENTRES, base).verdict == "flickers"
     calm = beam_position(regions, CENTRES, base, excluded)
     assert calm.verdict == "photon_limited"
+    calm = beam_position(regions, CENTRES, base, cuts=[2000])
+    assert calm.verdict == "photon_limited"
 
 
 def test_covariance_is_that_of_the_detrended_regions() -> None:

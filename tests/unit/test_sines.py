@@ -79,3 +79,21 @@ def test_crowded_sines_keep_their_frequencies() -> None:
     found = fitted(fit, crowd)
     assert found.omega[:2].tolist() == crowd[:2]
     assert found.omega[2] != crowd[2]
+
+
+def test_what_neighbours_hold_fast_has_no_known_frequency() -> None:
+    fit = SineFit(counted(sines(2000, [(100.2, 1e-3)]), 1e6, RNG))
+    crowd = fitted(fit, [1.0, 1.0 + 2 * np.pi / 2000, 1.5])
+    errors = fit.precision(crowd).omega
+    assert np.isinf(errors[:2]).all()
+    assert 0 < errors[2] < np.inf
+
+
+@pytest.mark.parametrize("amplitude", [1e-6, 1e-3])
+def test_the_error_of_a_frequency_is_that_of_theory(amplitude: float) -> None:
+    """D. C. Rife and R. R. Boorstyn, IEEE Trans. Inf. Theory 20 (1974) 591."""
+    n = 20_000
+    fit = SineFit(counted(np.ones(n), 1e6, RNG))
+    sine = Sines(np.array([1.0]), np.array([amplitude + 0j]))
+    expected = np.sqrt(24 / n**3) / amplitude
+    assert fit.precision(sine).omega[0] == pytest.approx(expected, rel=0.01)

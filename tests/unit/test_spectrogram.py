@@ -67,3 +67,17 @@ def test_too_few_frames_give_a_reason(n: int) -> None:
     found = spectrogram(counted(np.ones(n), 1e6, np.random.default_rng(6)))
     assert found.density.size == 0
     assert f"n = {n}" in found.text
+
+
+def test_times_are_those_since_the_first_frame() -> None:
+    """Also where the first frames are left out."""
+    times = np.arange(45_000) / RATE_HZ
+    on = (times > 40) & (times < 50)
+    beam = 1 + np.where(on, 5e-3 * np.sin(2 * np.pi * 100 * times), 0)
+    found = spectrogram(
+        counted(beam, 1e7, np.random.default_rng(2), excluded=times < 20)
+    )
+    row = int(np.argmin(np.abs(found.frequencies_hz - 100)))
+    loud = found.times_s[found.density[row] > 100 * np.nanmedian(found.density)]
+    assert loud.min() == pytest.approx(40, abs=1)
+    assert loud.max() == pytest.approx(50, abs=1)

@@ -89,6 +89,7 @@ def allan_deviation(
     for size in sizes:
         square = inverse = 0.0
         pairs = points = 0
+        freedom = 0.0
         for start, stop in signal.stretches:
             if stop - start < 2 * size:
                 continue
@@ -100,10 +101,12 @@ def allan_deviation(
             inverse += per_frame
             pairs += difference.size
             points += int(stop - start) + 1
+            # Stretches are independent of each other, and each tells by itself.
+            freedom += _dof(int(stop - start) + 1, size)
         # Overlap adds pairs, not information: what counts is how many are apart.
         if pairs and points >= (LEAST_PAIRS + 1) * size:
             deviation = math.sqrt(square / pairs / 2)
-            rows.append((size, deviation, _dof(points, size), inverse / pairs))
+            rows.append((size, deviation, freedom, inverse / pairs))
     size_of, deviations, dof, averaged = np.array(rows, np.float64).reshape(-1, 4).T
     low, high = scipy.special.chdtri(dof, [[0.025], [0.975]])
     return AllanDeviation(

@@ -26,7 +26,11 @@ from eigerwatch.analysis.shot_noise import Judgement, ShotNoise, judge, split
 from eigerwatch.analysis.signals import Signal, intensity_signal
 from eigerwatch.analysis.spectrum import Spectrum, power_spectrum
 from eigerwatch.analysis.stationarity import Stationarity, stationarity
-from eigerwatch.analysis.statistics import Description, describe
+from eigerwatch.analysis.statistics import (
+    Description,
+    describe,
+    finite_or_none,
+)
 from eigerwatch.analysis.timebase import TimeBase, time_base
 
 
@@ -56,7 +60,7 @@ class Frequencies:
         return {
             "search": self.lines.as_dict(),
             "bands": self.bands.as_dict(),
-            "shot_density": self.spectrum.as_dict()["shot_density"],
+            "shot_density": finite_or_none(self.spectrum.shot_density),
             "text": self.spectrum.text,
         }
 

@@ -198,7 +198,7 @@ def _filled(rest: Signal) -> tuple[FloatArray, float]:
         return rest.values, 0.0
     bridged = bridge(rest)
     inside = np.zeros(rest.values.size, np.bool_)
-    for start, stop in rest.stretches:
+    for start, stop in bridged.runs:
         inside[start:stop] = True
     filled = replace(rest, values=bridged.values, measured=inside)
     return filled.detrended(), bridged.lost

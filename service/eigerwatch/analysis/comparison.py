@@ -21,6 +21,7 @@ from eigerwatch.analysis.spectrum_ratio import (
     band_changes,
     spectrum_ratio,
 )
+from eigerwatch.analysis.statistics import finite_or_none
 from eigerwatch.analysis.verdict import Findings, Outcome, verdict
 
 CONFIDENCE = 0.95
@@ -68,9 +69,7 @@ class Comparison:
             "mean": self.mean.as_dict(),
             "cv": self.cv.as_dict(),
             "cv_beam": self.cv_beam.as_dict(),
-            "cv_shot_percent": [
-                one if math.isfinite(one) else None for one in self.cv_shot_percent
-            ],
+            "cv_shot_percent": [finite_or_none(one) for one in self.cv_shot_percent],
             "bands": [band.as_dict() for band in self.bands],
             "lines": [line.as_dict() for line in self.lines],
             "spectrum": None if self.spectrum is None else self.spectrum.as_dict(),

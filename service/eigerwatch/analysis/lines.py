@@ -21,6 +21,7 @@ from eigerwatch.analysis.statistics import finite_or_none
 
 FALSE_ALARM = 0.02
 """Largest probability that noise alone shows a line like it somewhere."""
+MORE_PEAKS = "More peaks are left: not a spectrum of lines."
 PADDING = 2
 """Ordinates per 1/length: between two of them a line loses a fifth at most."""
 SHORTEST = 64
@@ -160,7 +161,7 @@ def find_lines(
     for peak in broad_peaks(spectrum):
         lines = with_broad(lines, peak, spectrum)
     names = name_lines(
-        [(line.frequency_hz, line.frequency_se_hz, line.amplitude) for line in lines],
+        [(line.frequency_hz, line.frequency_se_hz) for line in lines],
         signal.rate_hz if signal.unit == "Hz" else math.nan,
         signal.rate_hz / slots,
         mains_hz,
@@ -178,7 +179,7 @@ def find_lines(
         false_alarm=false_alarm,
         complete=complete,
         sines=sines,
-        text="" if complete else "More peaks are left: not a spectrum of lines.",
+        text=f"{signal.text} {'' if complete else MORE_PEAKS}".strip(),
     )
 
 
@@ -267,11 +268,12 @@ def _sure_lines(
         lines = [
             Line(
                 frequency_hz=float(bins[k] * signal.rate_hz / search.length),
-                frequency_se_hz=float(
-                    precision.omega[k]
+                frequency_se_hz=min(
+                    float(precision.omega[k])
                     * math.sqrt(level[k])
                     * signal.rate_hz
-                    / (2 * math.pi)
+                    / (2 * math.pi),
+                    signal.rate_hz / signal.values.size,
                 ),
                 amplitude=float(size[k]),
                 amplitude_se=float(error[k]),

@@ -75,7 +75,7 @@ def folded(frequency_hz: float, rate_hz: float) -> float:
 
 
 def name_lines(
-    lines: list[tuple[float, float, float]],
+    lines: list[tuple[float, float]],
     rate_hz: float,
     resolution_hz: float,
     mains_hz: float | None = None,
@@ -89,7 +89,7 @@ def name_lines(
     Parameters
     ----------
     lines
-        Frequency, its standard error [Hz] and amplitude of each.
+        Frequency and its standard error [Hz] of each.
     rate_hz
         Sampling rate; NaN: not known, and nothing is named.
     resolution_hz
@@ -120,14 +120,14 @@ def name_lines(
 
 
 def _fits(
-    line: tuple[float, float, float],
+    line: tuple[float, float],
     grids: list[_Grid],
     rate_hz: float,
     resolution_hz: float,
     limit: float,
 ) -> list[_Fit]:
     """Return the harmonics that fit a line by more than chance, the surest first."""
-    frequency, error, _ = line
+    frequency, error = line
     least = max(resolution_hz, 3 * error)
     found = []
     for grid in grids:
@@ -165,14 +165,14 @@ def _chance(
 
 def _told(
     grid: _Grid,
-    lines: list[tuple[float, float, float]],
+    lines: list[tuple[float, float]],
     fits: list[list[_Fit]],
     rate_hz: float,
     resolution_hz: float,
 ) -> _Grid:
     """Return the family with the fundamental that its sure lines show."""
     weights = total = 0.0
-    for (frequency, error, _), found in zip(lines, fits, strict=True):
+    for (frequency, error), found in zip(lines, fits, strict=True):
         for fit in found[:1]:
             if fit.grid != grid:
                 continue

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import scipy.fft
 
+from eigerwatch.analysis.floor import FIRST, noise_floor
 from eigerwatch.analysis.lines import LineSearch
 from eigerwatch.analysis.measured import FloatArray
 from eigerwatch.analysis.signals import Signal
@@ -15,9 +16,9 @@ from eigerwatch.analysis.sines import SineFit
 PADDING = 4
 """Ordinates per 1/length: between two of them a line loses 3 % at most."""
 AROUND_BINS = 32
-"""Ordinates [1/length] on each side whose median is the noise at a line ..."""
+"""Ordinates [1/length] on each side whose median is the noise at a broad line ..."""
 AROUND_WIDTHS = 3
-"""... and widths of a broad one, where that is more."""
+"""... and widths of it, where that is more."""
 
 
 class Residual:
@@ -36,6 +37,8 @@ class Residual:
         self._length = length
         self._bin = length / slots
         self._range = (search.lowest_hz, search.highest_hz)
+        # The noise that the search for lines went by: it follows 1/f, too.
+        self._floor = noise_floor(self._power[::PADDING])
 
     def amplitude(
         self, frequency_hz: float, width_hz: float = 0
@@ -57,7 +60,11 @@ class Residual:
 
     def amplitude_error(self, frequency_hz: float) -> float:
         """Return the standard error of the amplitude of a steady line."""
-        level = self._level(frequency_hz, AROUND_BINS * self._bin)
+        if self._floor is None:
+            return math.nan
+        at = round(frequency_hz * self._length / self.signal.rate_hz / PADDING)
+        density = self._floor.density
+        level = float(density[min(max(at, FIRST), density.size - 1)])
         return math.sqrt(2 * level / self.signal.n)
 
     def line_power(self, low_hz: float, high_hz: float) -> tuple[float, float]:
@@ -97,5 +104,6 @@ class Residual:
     def _within(self, frequency_hz: float, half: float) -> FloatArray:
         """Return the ordinates no farther than `half` of them from a frequency."""
         at = frequency_hz * self._length / self.signal.rate_hz
-        part: FloatArray = self._power[max(0, math.floor(at - half)) :]
-        return part[: math.ceil(2 * half) + 1]
+        first, last = math.floor(at - half), math.floor(at - half) + math.ceil(2 * half)
+        part: FloatArray = self._power[max(0, first) : max(0, last) + 1]
+        return part

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eigerwatch.analysis.measured import FloatArray
+from eigerwatch.analysis.statistics import centred
 from eigerwatch.analysis.timebase import SlotArray, TimeBase
 
 LONGEST_GAP = 1024
@@ -82,16 +83,11 @@ def intensity_signal(
     chosen = array[kept]
     if not chosen.size:
         return _nothing(time_base, "Not enough data (n = 0).")
-    smallest = chosen.min()
-    # Differences of integers are exact, also beyond 2^53.
-    above = (chosen - smallest).astype(np.float64)
-    offset = float(above.mean())
-    mean = float(smallest) + offset
+    relative, mean = centred(chosen)
     if not mean > 0:
         return _nothing(time_base, f"The mean is {mean:g}: nothing is relative to it.")
-    above -= offset
-    above /= mean
-    return _signal(above, kept, time_base, cuts, mean, 1 / mean)
+    relative /= mean
+    return _signal(relative, kept, time_base, cuts, mean, 1 / mean)
 
 
 def plain_signal(

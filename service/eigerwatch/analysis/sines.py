@@ -69,8 +69,6 @@ class Precision:
     """(k,) of the peak amplitudes."""
     omega: FloatArray
     """(k,) of the angular frequencies [rad per slot]."""
-    phase: FloatArray
-    """(k,) at the centre [rad]."""
 
 
 class SineFit:
@@ -139,20 +137,20 @@ class SineFit:
 
     def precision(self, sines: Sines) -> Precision:
         """Return how well the sines are known, for white noise of variance 1."""
-        errors = np.full((3, sines.size), math.inf)
+        errors = np.full((2, sines.size), math.inf)
         for group in self._groups(sines.omega):
             amplitude = sines.amplitude[group]
             alpha, power = self._basis(sines.omega[group], amplitude)
             normal = _normal(self._window_at(sines.omega[group]), alpha, power)
-            covariance = np.linalg.pinv(normal, rcond=1e-12, hermitian=True)
-            size = np.abs(amplitude)
-            along = np.stack([amplitude.real, amplitude.imag]) / size
-            across = np.stack([-amplitude.imag, amplitude.real]) / size**2
+            scaled, scale = _scaled(normal)
+            covariance = np.linalg.pinv(scaled, rcond=1e-9, hermitian=True)
+            covariance /= scale * scale[:, None]
+            along = np.stack([amplitude.real, amplitude.imag]) / np.abs(amplitude)
             for row, member in enumerate(group):
                 block = covariance[3 * row : 3 * row + 3, 3 * row : 3 * row + 3]
                 errors[0, member] = along[:, row] @ block[:2, :2] @ along[:, row]
-                errors[1, member] = block[2, 2] / self._half**2
-                errors[2, member] = across[:, row] @ block[:2, :2] @ across[:, row]
+                if normal[3 * row + 2, 3 * row + 2] > 0:  # not held fast by neighbours
+                    errors[1, member] = block[2, 2] / self._half**2
         return Precision(*np.sqrt(np.maximum(errors, 0)))
 
     def _folded(self, values: npt.NDArray[np.float64]) -> FloatArray:
@@ -233,11 +231,16 @@ def _normal(
     return normal
 
 
-def _solve(normal: FloatArray, right: FloatArray) -> FloatArray:
-    """Solve, scaled; a direction that the data do not know stays where it is."""
+def _scaled(normal: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the matrix with a unit diagonal, and by what its rows were divided."""
     scale = np.sqrt(np.diag(normal))
     scale[scale == 0] = 1
-    scaled = normal / scale / scale[:, None]
+    return normal / scale / scale[:, None], scale
+
+
+def _solve(normal: FloatArray, right: FloatArray) -> FloatArray:
+    """Solve, scaled; a direction that the data do not know stays where it is."""
+    scaled, scale = _scaled(normal)
     step: FloatArray = (
         np.linalg.pinv(scaled, rcond=1e-9, hermitian=True) @ (right / scale) / scale
     )

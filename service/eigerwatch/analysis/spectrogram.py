@@ -98,9 +98,9 @@ def spectrogram(
     number = there.sum(axis=1)[:, None]
     total = np.where(there[:, :, None], grouped, 0).sum(axis=1)
     mean = np.where(number > 0, total / np.maximum(number, 1), math.nan)
-    middle = (starts.reshape(-1, per_column).mean(axis=1) + length / 2) / signal.rate_hz
+    middle = starts.reshape(-1, per_column).mean(axis=1) + length / 2
     return Spectrogram(
-        times_s=middle,
+        times_s=(signal.first_slot + middle) / signal.rate_hz,
         frequencies_hz=(edges + (widths - 1) / 2) * signal.rate_hz / length,
         density=mean.T,
         column_s=per_column * step / signal.rate_hz,

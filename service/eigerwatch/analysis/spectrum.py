@@ -213,7 +213,8 @@ def bridge(signal: Signal, sines: Sines | None = None) -> Bridged:
     next_to = np.diff(rest)[steps == 1]
     noise = float(next_to @ next_to) / 2 / max(next_to.size, 1)
     lost = noise * count / (signal.n + count)
-    return Bridged(values, runs, count, lost, f"{text}.")
+    text = f"{signal.text} {text}.".strip()
+    return Bridged(values, runs, count, lost, text)
 
 
 def _around(

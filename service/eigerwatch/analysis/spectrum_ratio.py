@@ -171,6 +171,8 @@ def spectrum_ratio(
         text = f"Recomputed at a resolution of {of_a.resolution_hz:.3g} {of_a.unit}."
     top = min(of_a.frequencies_hz[-1], of_b.frequencies_hz[-1])
     count = int(np.searchsorted(of_a.frequencies_hz, top * (1 + 1e-6), side="right"))
+    if count < 2:
+        return _no_ratio(of_a, of_b, confidence, "No frequency is in both spectra.")
     axis = of_a.frequencies_hz[1:count]
     other = of_b.frequencies_hz
     if other.size >= count and (

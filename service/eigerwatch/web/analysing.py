@@ -15,8 +15,9 @@ from eigerwatch.analysis.allan import allan_deviation
 from eigerwatch.analysis.comparison import Comparison, compare
 from eigerwatch.analysis.events.model import Event, EventKind
 from eigerwatch.analysis.events.topup import topup_schedule
-from eigerwatch.analysis.exclusion import Interval
+from eigerwatch.analysis.exclusion import Interval, mask_of
 from eigerwatch.analysis.position import beam_position
+from eigerwatch.analysis.segments import boundaries
 from eigerwatch.analysis.spectrogram import spectrogram
 from eigerwatch.analysis.timebase import time_base
 from eigerwatch.frames import Scope
@@ -185,9 +186,14 @@ def create_router(
             raise HTTPException(404, f"{info.key} has no sums of modules")
         boxes = np.array(meant.boxes)
         centres = np.stack([boxes[:, :2].mean(axis=1), boxes[:, 2:].mean(axis=1)], 1)
-        excluded = assessor.excluded(info, channel, measured.positions)
+        # The same exclusions and stretches as those of the intensity.
+        found = assessor.assess(info, channel, wanted.scope).assessment
         answer = beam_position(
-            measured.regions, centres, time_base(measured), excluded.mask
+            measured.regions,
+            centres,
+            time_base(measured),
+            mask_of(measured.positions, found.excluded.intervals),
+            np.searchsorted(measured.positions, boundaries(found.segments)).tolist(),
         )
         return schemas.Position(
             series=info.key, channel=channel, position=answer.as_dict()
