@@ -20,7 +20,7 @@ from eigerwatch.frames import FrameCache
 from eigerwatch.masks import n_masked
 from eigerwatch.offline import MasterSums, sum_master
 from eigerwatch.reading import open_notes, open_reader
-from eigerwatch.report.model import Subject
+from eigerwatch.report.model import Subject, settings_of
 from eigerwatch.runs import (
     RegionsMeant,
     StoredRun,
@@ -28,9 +28,14 @@ from eigerwatch.runs import (
     facts_of,
     options_of,
     regions_of,
+    seconds,
+    threshold_energy_ev,
 )
 from eigerwatch.store.notes import Notes
 from eigerwatch.store.read import Reader
+
+MOST_PROBLEMS = 20
+"""Of what could not be read, named in a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,13 @@ def assess_master(sums: MasterSums, settings: Settings) -> Assessed:
     start, selection = sums.start, sums.selection
     detector = " ".join(part for part in (start.detector, start.serial) if part)
     told = {
-        "file": sums.path,
+        "file": sums.path.resolve(),
         "channel": sums.channel,
         "detector": start.detector,
         "serial number": start.serial,
         "started": start.header.get("data_collection_date"),
-        "frame time [s]": start.frame_time_s,
-        "count time [s]": start.count_time_s,
+        "frame time [s]": seconds(start.frame_time_s),
+        "count time [s]": seconds(start.count_time_s),
         "low [counts]": selection.low,
         "high [counts]": selection.high,
         "masked pixels": None if selection.mask is None else n_masked(selection.mask),
@@ -75,13 +80,16 @@ def assess_master(sums: MasterSums, settings: Settings) -> Assessed:
         "stored frames": int(sums.stored.sum()),
         "rejected frames": int(sums.rejected.sum()),
     }
+    problems = [*sums.problems]
+    problems += [
+        f"frame {n} rejected: {why}" for n, why in sorted(sums.reasons.items())
+    ]
+    facts = [(name, str(value)) for name, value in told.items() if value is not None]
+    facts += [("could not be read", problem) for problem in problems[:MOST_PROBLEMS]]
+    if len(problems) > MOST_PROBLEMS:
+        facts.append(("could not be read", f"{len(problems) - MOST_PROBLEMS} more"))
     return Assessed(
-        subject=_subject(
-            sums.path.name,
-            [(name, str(value)) for name, value in told.items() if value is not None],
-            meant,
-            settings,
-        ),
+        subject=_subject(sums.path.name, facts, meant, settings),
         frames=measured,
         assessment=found,
         judged=judge(found, settings.targets),
@@ -96,7 +104,9 @@ def assess_master(sums: MasterSums, settings: Settings) -> Assessed:
             detector=detector or None,
             source="file",
             series=str(sums.path.resolve()),
+            threshold_energy_ev=threshold_energy_ev(start.header, sums.channel),
         ),
+        problems=tuple(problems),
     )
 
 
@@ -202,10 +212,7 @@ def _subject(
     return Subject(
         title=title,
         facts=tuple(facts),
-        settings={
-            "analysis": settings.analysis.model_dump(mode="json"),
-            "targets": settings.targets.model_dump(mode="json", exclude={"webhooks"}),
-        },
+        settings=settings_of(settings.analysis, settings.targets),
         version=version("eigerwatch"),
         region_names=meant.names,
         region_boxes=meant.boxes,

@@ -94,8 +94,8 @@ class Part(StrEnum):
     WEB = "web"
 
 
-def _settings(path: Path | None, **overrides: Any) -> Settings:
-    settings = load_settings(path, **overrides)
+def _settings(path: Path | None, **sections: dict[str, Any]) -> Settings:
+    settings = load_settings(path, command_line=sections)
     configure_logging(settings.log.level)
     for name in unknown_variables():
         _complain(f"environment variable {name}: no such setting, ignored")
@@ -260,6 +260,8 @@ def report(
 
     settings = _settings(config)
     found, written = reporting.report(settings, run, channel, output, pdf=pdf)
+    for problem in found.problems:
+        _complain(problem)
     print(found.judged.text)  # noqa: T201
     for path in written:
         print(f"written: {path}")  # noqa: T201
@@ -278,15 +280,28 @@ def compare(
         Path | None,
         typer.Option(help="Write a page to this file, too.", show_default=False),
     ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option(help="Write a PDF, too.", show_default=False)
+    ] = None,
     channel: Channel = None,
 ) -> None:
-    """Compare two runs: is B really better? Exit code 1: they are not comparable."""
+    """Compare two runs: tell whether B is really better.
+
+    Exit code 1: they are not comparable; 3: something could not be read.
+    """
     from eigerwatch import reporting
 
     settings = _settings(config)
-    found = reporting.compare_runs(settings, (a, b), channel, html)
-    reporting.print_comparison(found, as_json=as_json)
-    raise typer.Exit(0 if found.comparable else EXIT_FAILED)
+    found, problems = reporting.compare_runs(settings, (a, b), channel, html, pdf)
+    for problem in problems:
+        _complain(problem)
+    if as_json:
+        print(json.dumps(found.as_dict(), allow_nan=False))  # noqa: T201
+    else:
+        reporting.print_comparison(found)
+    if not found.comparable:
+        raise typer.Exit(EXIT_FAILED)
+    raise typer.Exit(EXIT_PARTIAL if problems else 0)
 
 
 @app.command()

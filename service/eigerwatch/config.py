@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -114,13 +115,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
-    """Read settings from a file, the environment and `overrides`.
+def load_settings(
+    path: Path | None = None,
+    *,
+    command_line: Mapping[str, Mapping[str, Any]] | None = None,
+    **overrides: Any,
+) -> Settings:
+    """Read settings from a file, the environment, `overrides` and the command line.
 
     Parameters
     ----------
     path
         YAML file, or None for the defaults.
+    command_line
+        Sections as mappings; their keys beat all others.
     overrides
         Sections as mappings; their keys replace those of the file, but the
         environment still beats them.
@@ -138,13 +146,28 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         content[section] = {**merged, **values}
     origin = str(path) if path else "settings"
     try:
-        return Settings(**{k: v for k, v in content.items() if v is not None})
+        settings = Settings(**{k: v for k, v in content.items() if v is not None})
+        return settings.model_copy(
+            update={
+                section: _with(getattr(settings, section), keys)
+                for section, keys in (command_line or {}).items()
+            }
+        )
     except ValidationError as exc:
         raise ConfigError(describe(exc, origin)) from exc
     except TypeError as exc:
         raise ConfigError(f"{origin}: {exc}; keys must be words") from exc
     except (SettingsError, RecursionError) as exc:
         raise ConfigError(_not_json() or f"{origin}: {exc}") from exc
+
+
+_KINDS = ("int", "constrained-int")
+"""What pydantic puts into the path of an error for a number that may be a word."""
+
+
+def _with(section: BaseModel, keys: Mapping[str, Any]) -> BaseModel:
+    """Return a section with some keys changed, as strictly as at first."""
+    return type(section).model_validate({**section.model_dump(), **keys})
 
 
 def describe(error: ValidationError, origin: str) -> str:
@@ -154,15 +177,17 @@ def describe(error: ValidationError, origin: str) -> str:
     key = ".".join(
         part
         for part in location
-        if part not in TAGS and not part.startswith(("literal[", "int"))
+        if part not in TAGS and part not in _KINDS and not part.startswith("literal[")
     )
-    variable = ENV_PREFIX + "__".join(location[:2]).upper()
-    where = f"environment variable {variable}" if variable in os.environ else origin
+    variables = [ENV_PREFIX + "__".join(location[:k]).upper() for k in (2, 1)]
+    given = [name for name in variables if name in os.environ]
+    where = f"environment variable {given[0]}" if given else origin
     more = len(error.errors()) - 1
     if first["type"] == "extra_forbidden":
         text = f"{where}: unknown key {key!r}; known: {', '.join(_siblings(location))}"
     else:
         reason = first["msg"].removeprefix("Value error, ")
+        reason = reason.replace("a valid tuple", "a list, such as [one, two]")
         reason = reason[:1].lower() + reason[1:]
         text = f"{where}: {key} = {_shown(first['input'])}: {reason}"
     return text if more <= 0 else f"{text} (and {more} more)"

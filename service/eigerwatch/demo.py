@@ -123,9 +123,9 @@ def run(settings: Settings, options: DemoOptions) -> int:
     """
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest())
-        listener = stack.enter_context(closing(bind(settings.web)))
         folder = stack.enter_context(short_folder())
         settings = isolated(settings, folder)
+        listener = stack.enter_context(closing(bind(settings.web)))
         store_url = stack.enter_context(running_store(settings))
         config = folder / "settings.yaml"
         write_settings(settings, config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -12,8 +11,12 @@ from eigerwatch.analysis.comparison import Comparison, compare
 from eigerwatch.assessed import Assessed, Runs
 from eigerwatch.config import Settings
 from eigerwatch.errors import ConfigError
-from eigerwatch.export.files import replacing
-from eigerwatch.report.comparing import html_comparison, terminal_tables
+from eigerwatch.export.files import prepare_folder, replacing
+from eigerwatch.report.comparing import (
+    html_comparison,
+    pdf_comparison,
+    terminal_tables,
+)
 from eigerwatch.report.model import Run, analysed
 from eigerwatch.report.page import html_report
 from eigerwatch.report.pdf import pdf_report
@@ -34,6 +37,7 @@ def report(
     ConfigError
         There is no such run, or a file cannot be written.
     """
+    prepare_folder(output)
     runs = Runs(settings)
     with runs.opened([name]):
         found = runs.find(name, channel)
@@ -46,20 +50,33 @@ def report(
 
 
 def compare_runs(
-    settings: Settings, names: tuple[str, str], channel: str | None, html: Path | None
-) -> Comparison:
+    settings: Settings,
+    names: tuple[str, str],
+    channel: str | None,
+    html: Path | None,
+    pdf: Path | None,
+) -> tuple[Comparison, list[str]]:
     """Compare two runs, the second against the first.
 
     Parameters
     ----------
-    html
-        File for the page of the comparison; None: none is written.
+    html, pdf
+        Files for the report of the comparison; None: none is written.
+
+    Returns
+    -------
+    comparison : Comparison
+    problems : list of str
+        What could not be read.
 
     Raises
     ------
     ConfigError
         There is no such run, or the file cannot be written.
     """
+    for path in (html, pdf):
+        if path is not None:
+            prepare_folder(path.parent)
     runs = Runs(settings)
     with runs.opened(list(names)):
         a, b = (runs.find(name, channel) for name in names)
@@ -72,17 +89,15 @@ def compare_runs(
     )
     if html is not None:
         _write(html, html_comparison(found, _run(a), _run(b)).encode())
-    return found
+    if pdf is not None:
+        _write(pdf, pdf_comparison(found, _run(a), _run(b)))
+    problems = [f"{run.subject.title}: {one}" for run in (a, b) for one in run.problems]
+    return found, problems
 
 
-def print_comparison(found: Comparison, *, as_json: bool) -> None:
-    """Print a comparison, as tables or as JSON."""
-    console = Console(highlight=False, soft_wrap=as_json)
-    if as_json:
-        text = json.dumps(found.as_dict(), allow_nan=False)
-        console.print(text, markup=False)
-    else:
-        console.print(*terminal_tables(found), sep="\n")
+def print_comparison(found: Comparison) -> None:
+    """Print the verdict and the tables of a comparison."""
+    Console(highlight=False, emoji=False).print(*terminal_tables(found), sep="\n")
 
 
 def _run(found: Assessed) -> Run:
@@ -95,7 +110,6 @@ def _file_name(title: str) -> str:
 
 def _write(path: Path, content: bytes) -> Path:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             part.write_bytes(content)
     except OSError as exc:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -234,8 +235,7 @@ def options_of(
 
 def conditions_of(info: SeriesInfo, channel: str) -> Conditions:
     """Return what must be alike for two series to be compared."""
-    energy = json_of(info.meta.get("thresholds"), dict) or {}
-    threshold = energy.get(channel)
+    header = json_of(info.meta.get("header"), dict) or {}
     return Conditions(
         frame_time_s=info.frame_time_s,
         count_time_s=info.count_time_s,
@@ -244,11 +244,24 @@ def conditions_of(info: SeriesInfo, channel: str) -> Conditions:
         shape=info.shape,
         dtype=info.dtype,
         channel=channel,
-        threshold_energy_ev=threshold if isinstance(threshold, int | float) else None,
+        threshold_energy_ev=threshold_energy_ev(header, channel),
         detector=info.detector,
         source=info.source,
         series=info.key,
     )
+
+
+def threshold_energy_ev(header: Mapping[str, Any], channel: str) -> float | None:
+    """Return a channel's threshold [eV]: one number (v1), or one by channel (v2)."""
+    told = header.get("threshold_energy")
+    if isinstance(told, Mapping):
+        told = told.get(channel)
+    return told if isinstance(told, int | float) and math.isfinite(told) else None
+
+
+def seconds(value: float | None) -> str | None:
+    """Return a time as it was set, without the digits that rounding made."""
+    return None if value is None else f"{value:.9g}"
 
 
 def facts_of(info: SeriesInfo, channel: str) -> list[tuple[str, str]]:
@@ -263,8 +276,8 @@ def facts_of(info: SeriesInfo, channel: str) -> list[tuple[str, str]]:
         ("detector", info.detector),
         ("serial number", info.serial),
         ("started", started.isoformat(timespec="seconds") if started else None),
-        ("frame time [s]", info.frame_time_s),
-        ("count time [s]", info.count_time_s),
+        ("frame time [s]", seconds(info.frame_time_s)),
+        ("count time [s]", seconds(info.count_time_s)),
         ("low [counts]", info.filter_low),
         ("high [counts]", info.filter_high),
         ("announced frames", info.number_of_images),

@@ -21,12 +21,22 @@ _LONGEST_SOCKET = "store/valkey/server.sock"
 
 
 def isolated(settings: Settings, folder: Path) -> Settings:
-    """Return settings whose store, archive and streams lie in `folder`."""
+    """Return settings whose store, archive and streams lie in `folder`.
+
+    Nobody else is told anything, and nobody else's machines do the work.
+    """
     return settings.model_copy(
         update={
             "stream": settings.stream.model_copy(
-                update={"endpoint": f"ipc://{folder}/stream", "source": "sim"}
+                update={
+                    "endpoint": f"ipc://{folder}/stream",
+                    "source": "sim",
+                    "tee": None,
+                }
             ),
+            "executor": None,
+            "targets": settings.targets.model_copy(update={"webhooks": ()}),
+            "web": settings.web.model_copy(update={"host": "127.0.0.1"}),
             "replay": settings.replay.model_copy(
                 update={"endpoint": f"ipc://{folder}/replay"}
             ),
@@ -71,7 +81,7 @@ def write_settings(settings: Settings, path: Path) -> None:
 def without_variables() -> Iterator[None]:
     """Hide the environment's settings from processes that are prepared within.
 
-    The demo's file has them already, and they would beat what the demo changed.
+    They would beat what the file of an isolated service says.
     """
     hidden = {
         name: os.environ.pop(name)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -283,10 +284,15 @@ class LogSettings(Section):
     """Lowest level written to stderr."""
 
 
+def _number(value: Any) -> Any:
+    """Return digits, which is what the environment has, as a number."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 class AnalysisSettings(Section):
     """How the beam is judged."""
 
-    mains_hz: Literal[50, 60] | None = None
+    mains_hz: Annotated[Literal[50, 60] | None, BeforeValidator(_number)] = None
     """Frequency of the mains, to name lines by; unset: both are tried."""
     exclude: tuple[Literal["empty", "damaged", "topup", "step", "spike"], ...] = (
         "empty",

@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,6 +20,7 @@ from eigerwatch.assessed import Assessed, assess_master
 from eigerwatch.config import Settings, load_settings, read_yaml
 from eigerwatch.errors import ConfigError, ReplayError
 from eigerwatch.export.files import (
+    prepare_folder,
     write_pickle,
     write_sums_csv,
     write_sums_npy,
@@ -95,15 +93,13 @@ def plan(
     origin = None
     if config is not None and is_origin_config(content):
         origin = parse_origin_config(content, config)
-    filter_section = {
-        **(origin.filter if origin else {}),
-        **{k: v for k, v in limits.items() if v is not None},
-    }
-    analysis: dict[str, Any] = {}
-    if all_frames or origin is not None:
-        analysis = {"exclude": []}
     settings = load_settings(
-        None if origin else config, filter=filter_section, analysis=analysis
+        None if origin else config,
+        command_line={
+            "filter": {k: v for k, v in limits.items() if v is not None},
+            "analysis": {"exclude": ()} if all_frames or origin is not None else {},
+        },
+        filter=origin.filter if origin else {},
     )
     given = {k: v for k, v in frames.items() if v is not None}
     if origin is not None:
@@ -150,10 +146,10 @@ class Outcome:
 
 def sum_masters(task: SumTask, settings: Settings) -> Outcome:
     """Sum every master; tables go to stdout, complaints and progress to stderr."""
-    out = Console(soft_wrap=True, highlight=False)
-    err = Console(stderr=True, soft_wrap=True, highlight=False)
+    out = Console(soft_wrap=True, highlight=False, emoji=False)
+    err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     outcome = Outcome()
-    prepare(task.output)
+    prepare_folder(task.output)
     reducer = Reducer(settings.reduce, settings.executor)
     try:
         for master in task.masters:
@@ -217,31 +213,6 @@ def _progress(console: Console, name: str) -> Iterator[Callable[[int, int], None
         yield advance
 
 
-def _used(sums: MasterSums, found: Assessed) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return (frames,) true for those that count."""
-    used = np.zeros(len(sums.records), np.bool_)
-    used[found.assessment.measured.positions - (sums.first_frame - 1)] = True
-    return used
-
-
-def prepare(folder: Path) -> None:
-    """Make the output folder.
-
-    Raises
-    ------
-    ConfigError
-        It cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as exc:
-        raise ConfigError(
-            f"{folder}: cannot be written to ({exc.strerror}); choose another --output"
-        ) from exc
-
-
 def write_files(
     sums: MasterSums, found: Assessed, task: SumTask
 ) -> Iterator[tuple[Path, str | None]]:
@@ -294,6 +265,6 @@ def _writers(
                 "used": str(found.assessment.excluded.usage),
             },
             first_frame=sums.first_frame,
-            used=_used(sums, found),
+            description=found.assessment.description,
         )
     return writers

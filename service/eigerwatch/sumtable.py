@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from rich.console import Console
 from rich.table import Table as TerminalTable
+from rich.text import Text
 
 from eigerwatch.analysis.events.model import EventKind
 from eigerwatch.analysis.targets import Decision
@@ -14,14 +15,14 @@ from eigerwatch.masks import n_masked
 from eigerwatch.offline import MasterSums
 
 _MOST_REASONS = 5
-"""Rejected frames and events named; files and reports have every one."""
+"""Rejected frames and events named; the others are counted."""
 
 
 def show(console: Console, sums: MasterSums, found: Assessed) -> None:
     """Print the table of a dataset, and what was counted."""
     description = found.assessment.description
     n = counts(sums)
-    table = TerminalTable(title=printable(sums.path.name), title_justify="left")
+    table = TerminalTable(title=Text(printable(sums.path.name)), title_justify="left")
     table.add_column("")
     table.add_column("raw", justify="right")
     table.add_column("detrended", justify="right")

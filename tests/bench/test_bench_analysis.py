@@ -30,7 +30,7 @@ TICKS_PER_S = 10
 TICK_FRAMES = 75
 TOPUPS = 3
 SLACK = 3
-"""Times what a bar allows, before a test fails: machines differ."""
+"""Times what a limit allows, before a test fails: machines differ."""
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def run_of(frames: int, *, modules: bool) -> Measured:
     )
 
 
-def within(benchmark: Any, bar_s: float, function: Callable[[], Any]) -> Any:
-    """Return what `function` returns, whose processor time is held against a bar."""
+def within(benchmark: Any, limit_s: float, function: Callable[[], Any]) -> Any:
+    """Return what `function` returns, whose processor time is held against a limit."""
     spent = []
 
     def once() -> Any:
@@ -91,9 +91,9 @@ def within(benchmark: Any, bar_s: float, function: Callable[[], Any]) -> Any:
         return result
 
     result = benchmark(once)
-    benchmark.extra_info["bar_s"] = bar_s
-    print(f"\n{min(spent):.3f} s of one core; bar {bar_s:.3f} s")
-    assert min(spent) < SLACK * bar_s
+    benchmark.extra_info["limit_s"] = limit_s
+    print(f"\n{min(spent):.3f} s of one core; limit {limit_s:.3f} s")
+    assert min(spent) < SLACK * limit_s
     return result
 
 
@@ -144,8 +144,8 @@ def test_a_minute_as_it_comes(benchmark: Any, before: int) -> None:
         return detector.n
 
     # 5 % of a core.
-    bar_s = 0.05 * run.n / TICK_FRAMES / TICKS_PER_S
-    assert within(benchmark, bar_s, ticks) >= (whole + 1) * run.n
+    limit_s = 0.05 * run.n / TICK_FRAMES / TICKS_PER_S
+    assert within(benchmark, limit_s, ticks) >= (whole + 1) * run.n
 
 
 def test_envelope(benchmark: Any, totals: np.ndarray) -> None:

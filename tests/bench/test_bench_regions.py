@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from kernel_cases import BSLZ4, bitmap, encode, image
 
 from eigerwatch import _kernel
+from eigerwatch.bench.tasks import times_s
 from eigerwatch.model import FRAME_RECORD, REGION_ROW, Encoding, Image, PixelFilter
 from eigerwatch.modules import modules_of_shape
 from eigerwatch.preview import make_preview
@@ -75,16 +75,6 @@ def kernel(
     return run
 
 
-def least_s(functions: list[Callable[[], None]], rounds: int) -> list[float]:
-    best = [float("inf")] * len(functions)
-    for _ in range(rounds):
-        for index, function in enumerate(functions):
-            begin = time.perf_counter()
-            function()
-            best[index] = min(best[index], time.perf_counter() - begin)
-    return best
-
-
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mean", [0.0015, 0.36, 5.0])
 @pytest.mark.parametrize("dtype", ["uint16", "uint32"])
@@ -97,14 +87,14 @@ def test_mask_and_regions(
     payload = encode(image(dtype, shape, mean), BSLZ4)
     kinds = ["plain", *LIMITS]
     runs = [kernel(payload, dtype, shape, kind) for kind in kinds]
-    times = least_s(runs, 40)
+    times = [min(taken) for taken in times_s(runs, 40)]
     benchmark.pedantic(runs[-1], rounds=10)
     ratios = {kind: taken / times[0] for kind, taken in zip(kinds, times, strict=True)}
     benchmark.extra_info |= ratios
     print(f"\n{shape} {dtype} {mean}: {1e3 * times[0]:.3f} ms plain", ratios)
     if shape == SHAPE_16M:
         for kind, limit in LIMITS.items():
-            assert ratios[kind] < 3 * limit
+            assert ratios[kind] < 1.5 * limit
 
 
 @pytest.mark.timeout(300)
@@ -128,12 +118,12 @@ def test_a_second_thread(benchmark: Any) -> None:
         for thread in threads:
             thread.join()
 
-    one_s, two_s = least_s([frames, twice], 5)
+    one_s, two_s = (min(taken) for taken in times_s([frames, twice], 5))
     benchmark.pedantic(twice, rounds=3)
     speedup = 2 * one_s / two_s
     benchmark.extra_info["speedup"] = speedup
     print(f"\ntwo threads: {speedup:.2f} x one")
-    assert speedup > 1.8 / 3
+    assert speedup > 1.3  # 1 if the lock were held
 
 
 @pytest.mark.timeout(300)

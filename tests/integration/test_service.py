@@ -215,7 +215,13 @@ def test_the_demos_page_reads_back_what_the_demo_runs_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EIGERWATCH_WEB__TICK_HZ", "7")
-    given = load_settings(filter={"low": 2, "high": 9}, replay={"roots": ["/data"]})
+    given = load_settings(
+        filter={"low": 2, "high": 9},
+        replay={"roots": ["/data"]},
+        stream={"tee": "tcp://127.0.0.1:31002"},
+        web={"host": "10.0.0.1"},
+        targets={"webhooks": ["http://10.0.0.9/beam"]},
+    ).model_copy(update={"executor": "tcp://10.0.0.5:8786"})
     settings = sandbox.isolated(given, tmp_path)
     written = tmp_path / "settings.yaml"
     sandbox.write_settings(settings, written)
@@ -223,6 +229,10 @@ def test_the_demos_page_reads_back_what_the_demo_runs_with(
     with sandbox.without_variables():
         assert load_settings(written) == settings
     assert settings.web.tick_hz == 7
+    # Nothing simulated reaches anybody.
+    assert (settings.stream.tee, settings.executor) == (None, None)
+    assert settings.targets.webhooks == ()
+    assert settings.web.host == "127.0.0.1"
     assert os.environ["EIGERWATCH_STORE__DATA_DIR"] == "/real"
 
 

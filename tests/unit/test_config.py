@@ -231,3 +231,37 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().stream.receive_hwm = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("analysis: {interval: 3}", "unknown key 'analysis.interval'"),
+        ("targets: {intensity: 5}", "unknown key 'targets.intensity'"),
+        ("integral: 4", "unknown key 'integral'"),
+        ("analysis: {exclude: empty}", "a list, such as [one, two]"),
+        ("targets: {webhooks: http://x/y}", "a list, such as [one, two]"),
+        ("targets: {webhooks: [ftp://x/y]}", "targets.webhooks"),
+        ("analysis: {exclude: [shutter]}", "analysis.exclude"),
+        ("analysis: {mains_hz: 55}", "analysis.mains_hz = 55"),
+    ],
+)
+def test_mistakes_of_typing_are_named(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings(write(tmp_path, text))
+    assert said in str(refused.value)
+
+
+def test_numbers_of_choice_can_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EIGERWATCH_ANALYSIS__MAINS_HZ", "60")
+    assert load_settings().analysis.mains_hz == 60
+
+
+def test_a_whole_section_of_the_environment_is_blamed_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EIGERWATCH_ANALYSIS", '{"exclude": ["x"]}')
+    with pytest.raises(ConfigError, match="environment variable EIGERWATCH_ANALYSIS:"):
+        load_settings()

@@ -157,3 +157,16 @@ def test_size_stays_reasonable(tmp_path: Path) -> None:
     write_html(path, values, np.ones(n, bool), title="x", settings={})
     assert path.stat().st_size < 15e6
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_frames_of_which_none_counts_are_drawn_without_a_line() -> None:
+    """As where the guard of a top-up is longer than the run."""
+    page = plot_html(
+        np.arange(5, 10, dtype=np.uint64),
+        np.ones(5, np.bool_),
+        title="x",
+        settings={},
+        description=describe([]),
+    )
+    assert '"line": {"x": [], "y": []}' in page
+    assert "NaN" not in page.partition('id="setup"')[2].partition("</script>")[0]

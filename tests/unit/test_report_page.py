@@ -19,11 +19,12 @@ from report_cases import (
 )
 
 from eigerwatch.analysis.events.model import Event, EventKind
+from eigerwatch.analysis.exclusion import Interval
 from eigerwatch.analysis.targets import Decision, Judged
 from eigerwatch.report.contents import run_document
 from eigerwatch.report.model import Run
 from eigerwatch.report.page import html_page, html_report
-from eigerwatch.report.timeline import broken_line
+from eigerwatch.report.timeline import MOST_SHADES, bands, broken_line
 
 
 @pytest.fixture(scope="module")
@@ -259,3 +260,16 @@ def test_the_line_breaks_where_frames_are_missing() -> None:
     x, y, alone = broken_line(positions, np.ones(5))
     assert x[np.isnan(y)].tolist() == [3]
     assert not alone.any()
+
+
+def test_every_exclusion_is_shaded_however_many_there_are() -> None:
+    many = [Interval(10 * k, 10 * k + 2, "user", "x") for k in range(300)]
+    many.append(Interval(3000, None, "damaged", "x"))
+    found = bands(many, 3500)
+    assert len([one for one in found if one.kind == "user"]) <= MOST_SHADES
+    shaded = np.zeros(3501, np.bool_)
+    for one in found:
+        assert one.last is not None
+        shaded[one.first : one.last + 1] = True
+    for one in many:
+        assert shaded[one.first : 3501 if one.last is None else one.last + 1].all()

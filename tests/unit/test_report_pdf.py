@@ -19,7 +19,7 @@ from eigerwatch.analysis.targets import Decision, Judged
 from eigerwatch.report.contents import run_document
 from eigerwatch.report.model import Run
 from eigerwatch.report.pdf import pdf_pages, pdf_report
-from eigerwatch.report.typeset import printable, width, wrapped
+from eigerwatch.report.typeset import in_font, width, wrapped
 
 
 @pytest.fixture(scope="module")
@@ -104,4 +104,4 @@ def test_a_text_without_words_is_one_line() -> None:
 
 
 def test_what_the_font_has_not_is_told() -> None:
-    assert printable("a\x1b漢\tb") == "a\ufffd b"
+    assert in_font("a\x1b漢\tb") == "a\ufffd b"

@@ -71,3 +71,50 @@ def test_no_such_run_is_told_with_a_cure(
     assert "`eigerwatch list`" in capsys.readouterr().err
     assert main(["report"]) == 2
     assert "no series is stored yet" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_told_and_filed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master = Path(run(tmp_path / "a", 1))
+    for data in master.parent.glob("x_data_000001.h5"):
+        data.unlink()
+    assert main(["report", str(master), "-o", str(tmp_path)]) == 3
+    assert "x_data_000001.h5" in capsys.readouterr().err
+    assert "x_data_000001.h5" in (tmp_path / "x_master.h5.report.html").read_text()
+    assert main(["compare", str(master), str(master)]) in (1, 3)
+    assert "x_data_000001.h5" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master = run(tmp_path / "a", 1)
+    capsys.readouterr()
+    (tmp_path / "file").write_text("")
+    assert main(["report", master, "-o", str(tmp_path / "file")]) == 2
+    assert "choose another" in capsys.readouterr().err
+    assert main(["compare", master, master, "--html", f"{tmp_path}/file/x.html"]) == 2
+    assert "choose another" in capsys.readouterr().err
+
+
+def test_a_comparison_can_be_filed_as_pdf(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "a", 1), run(tmp_path / "b", 2)
+    page = tmp_path / "both.pdf"
+    assert main(["compare", a, b, "--pdf", str(page)]) == 0
+    assert page.read_bytes().startswith(b"%PDF")
+
+
+def test_settings_in_effect_are_one_line_each(tmp_path: Path) -> None:
+    assert main(["report", run(tmp_path / "a", 1), "-o", str(tmp_path)]) == 0
+    page = (tmp_path / "x_master.h5.report.html").read_text()
+    assert "analysis.exclude" in page
+    assert "empty, damaged, topup" in page
+    assert "targets.cv_percent" in page
+    assert "webhooks" not in page
+    start = page.index('id="figures"')
+    figures = json.loads(
+        page[page.index(">", start) + 1 : page.index("</script>", start)]
+    )
+    assert figures["settings"]["analysis.exclude"] == ["empty", "damaged", "topup"]
+    assert figures["settings"]["targets.cv_percent"] is None

@@ -130,3 +130,26 @@ def test_a_check_ends_with_1_where_a_limit_is_broken(
     assert main([*command, "--check"]) == code
     assert words in capsys.readouterr().out
     assert main(command) == 0
+
+
+def test_names_are_printed_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither codes of pictures nor of colours, which file names may hold."""
+    master = series(tmp_path / "a").rename(tmp_path / "a" / "a:100:[bold]b_master.h5")
+    output = tmp_path / "out"
+    assert main(["sum", str(master), "-o", str(output)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("a:100:[bold]b_master.h5")
+    assert f"written: {output}/a:100:[bold]b_master.h5.csv" in said
+
+
+def test_the_command_line_beats_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EIGERWATCH_FILTER__LOW", "0")
+    command = ["sum", str(series(tmp_path / "a")), "-o", str(tmp_path / "out")]
+    assert main([*command, "--low", "7"]) == 0
+    assert "pixels kept from 7 " in capsys.readouterr().out
+    assert main([*command, "--low", "9", "--high", "3"]) == 2
+    assert "not below filter.low" in capsys.readouterr().err

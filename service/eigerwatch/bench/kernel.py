@@ -14,11 +14,11 @@ import numpy as np
 from eigerwatch.bench.frames import Case, Payloads, load
 from eigerwatch.bench.tasks import times_s
 from eigerwatch.config import KERNEL_VARIANT_VARIABLE
+from eigerwatch.decoding import BSLZ4
 from eigerwatch.errors import EigerwatchError
 from eigerwatch.model import FRAME_RECORD, cap_of
 from eigerwatch.reduce import kernel_variants
 
-_BSLZ4 = 3
 _HEADER_BYTES = 12
 _BLOCK_BYTES = 8192
 _ROUNDS = 25
@@ -86,11 +86,11 @@ def _kernel_sums(variant: str, images: Payloads) -> Callable[[], list[int]]:
     payloads = images.payloads
     records = np.zeros(len(payloads), FRAME_RECORD)
     rows = list(records.view(np.uint8).reshape(len(payloads), -1))
-    scratch = bytearray(kernel.scratch_bytes(payloads, _BSLZ4, itemsize, images.pixels))
+    scratch = bytearray(kernel.scratch_bytes(payloads, BSLZ4, itemsize, images.pixels))
 
     def run() -> list[int]:
         for payload, row in zip(payloads, rows, strict=True):
-            kernel.reduce((payload,), _BSLZ4, itemsize, selection, row, None, scratch)
+            kernel.reduce((payload,), BSLZ4, itemsize, selection, row, None, scratch)
         return [int(total) for total in records["total"]]
 
     return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,20 +21,19 @@ from eigerwatch.bench.frames import Case
 from eigerwatch.bench.tasks import start_task
 from eigerwatch.children import Child
 from eigerwatch.config import Settings
+from eigerwatch.decoding import BSLZ4
 from eigerwatch.errors import EigerwatchError, UnknownSeriesError
 from eigerwatch.model import FRAME_RECORD, cap_of
 from eigerwatch.reading import open_reader
 from eigerwatch.sandbox import (
     isolated,
     what_was_sent,
-    without_variables,
     write_settings,
 )
 from eigerwatch.store.read import Reader
 
 STREAM = "v2"
 
-_BSLZ4 = 3
 _BLOCK_BYTES = 8192
 _SEARCHED_BYTES = 4096
 _UINT32_FOLLOWS = 0x5A
@@ -122,9 +122,8 @@ def service(folder: Path) -> Iterator[Send]:
             ),
             config,
         )
-        with without_variables():
-            arguments = ["run", "--only", "consumer", "--config", str(config)]
-            consumer = Child("eigerwatch", arguments, quiet=True)
+        arguments = ["run", "--only", "consumer", "--config", str(config)]
+        consumer = Child("eigerwatch", arguments, quiet=True)
         stack.callback(consumer.stop)
         consumer.start()
         reader = open_reader(settings, store_url)
@@ -132,18 +131,30 @@ def service(folder: Path) -> Iterator[Send]:
 
         def send(case: Case, frames: int, rate_hz: float) -> Trial:
             sent = _simulate(stream.endpoint, case, frames, rate_hz, folder)
-            return _stored(reader, sent)
+            return _stored(reader, sent, consumer)
 
         yield send
 
 
-def _stored(reader: Reader, sent: dict[str, Any]) -> Trial:
-    """Wait until all that was sent is stored, or no more comes."""
+def _stored(reader: Reader, sent: dict[str, Any], consumer: Child) -> Trial:
+    """Wait until all that was sent is stored, or no more comes.
+
+    Raises
+    ------
+    EigerwatchError
+        The consumer ended, or stores nothing any more.
+    """
     key = f"sim:{sent['series'][0]['unique_id']}"
     frames: int = sent["sent"]
     stored = 0
     ended = False
+    deadline = time.monotonic() + _WAIT_S
     while stored < frames and not ended:
+        if consumer.poll() is not None or time.monotonic() > deadline:
+            raise EigerwatchError(
+                f"only {stored} of {frames} frames were stored in time; "
+                "see the messages above"
+            )
         time.sleep(_POLL_S)
         try:
             info = reader.info(key)
@@ -169,9 +180,13 @@ def bare(folder: Path, dtype: str, pixels: int) -> Send:
         try:
             sent = _simulate(endpoint, case, frames, rate_hz, folder)
             output, _ = loop.communicate(timeout=_WAIT_S)
+        except subprocess.TimeoutExpired as exc:
+            raise EigerwatchError("the bare loop did not come to an end") from exc
         finally:
             loop.kill()
             loop.wait()
+        if loop.returncode:
+            raise EigerwatchError("the bare loop failed; see the message above")
         done = json.loads(output)
         lost = sent["dropped"] + sent["sent"] - done["frames"]
         return Trial(sent["sent"], lost, done["frames"] / done["seconds"])
@@ -207,10 +222,10 @@ def bare_loop(endpoint: str, dtype: str, pixels: int) -> dict[str, Any]:
         payload = message[start : start + length]
         if scratch is None:
             begin = time.perf_counter()
-            size = _kernel.scratch_bytes((payload,), _BSLZ4, kind.itemsize, pixels)
+            size = _kernel.scratch_bytes((payload,), BSLZ4, kind.itemsize, pixels)
             scratch = bytearray(size)
         faults = _kernel.reduce(
-            (payload,), _BSLZ4, kind.itemsize, selection, record, None, scratch
+            (payload,), BSLZ4, kind.itemsize, selection, record, None, scratch
         )
         if faults:
             raise EigerwatchError(f"frame {frames}: {faults[0][1]}")

@@ -14,11 +14,11 @@ import numpy as np
 from eigerwatch.bench.frames import Case, Payloads, load
 from eigerwatch.bench.tasks import least_s, run_task, times_s
 from eigerwatch.config import Settings
+from eigerwatch.decoding import BSLZ4
 from eigerwatch.errors import EigerwatchError
 from eigerwatch.model import FRAME_RECORD, REGION_ROW
 from eigerwatch.offline import FrameRange, MasterSums, sum_master
 
-_BSLZ4 = 3
 _ROUNDS = 5
 _BASELINE_ROUNDS = 2
 _BASELINE_FRAMES = 100
@@ -121,13 +121,13 @@ def _bare_kernel(images: Payloads, sums: MasterSums) -> Callable[[], None]:
     record = bytearray(FRAME_RECORD.itemsize)
     rows = bytearray(REGION_ROW.itemsize * counted.regions) or None
     scratch = bytearray(
-        _kernel.scratch_bytes(images.payloads, _BSLZ4, itemsize, images.pixels)
+        _kernel.scratch_bytes(images.payloads, BSLZ4, itemsize, images.pixels)
     )
 
     def run() -> None:
         for payload in images.payloads:
             _kernel.reduce(
-                (payload,), _BSLZ4, itemsize, selection, record, rows, scratch
+                (payload,), BSLZ4, itemsize, selection, record, rows, scratch
             )
 
     return run

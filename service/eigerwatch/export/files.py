@@ -8,11 +8,13 @@ import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import numpy.typing as npt
 
 from eigerwatch.analysis.statistics import Description
+from eigerwatch.errors import ConfigError
 from eigerwatch.model import MISSING_TOTAL, FrameFlag
 
 SUMS_COLUMNS = ("total", "kept", "below", "above", "sentinel", "masked")
@@ -139,3 +141,21 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the output folder.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as exc:
+        raise ConfigError(
+            f"{folder}: cannot be written to ({exc.strerror}); choose another --output"
+        ) from exc

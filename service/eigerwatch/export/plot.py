@@ -8,6 +8,7 @@ import html
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -35,7 +36,7 @@ def write_html(
     title: str,
     settings: Mapping[str, object],
     first_frame: int = 1,
-    used: npt.NDArray[np.bool_] | None = None,
+    description: Description | None = None,
 ) -> None:
     """Write a page that works without network: plot, statistics and settings.
 
@@ -54,8 +55,8 @@ def write_html(
         Label and value of each line of the table of settings; any text.
     first_frame
         The origin's frame number of ``values[0]``, that is image_id + 1.
-    used
-        (n,) true where a stored frame counts for the statistics; None: all do.
+    description
+        Statistics by image_id, where not all frames count; None: of all.
     """
     page = plot_html(
         values,
@@ -63,7 +64,7 @@ def write_html(
         title=title,
         settings=settings,
         first_frame=first_frame,
-        used=used,
+        description=description,
     )
     with replacing(path) as part:
         part.write_text(page, encoding="utf-8")
@@ -76,16 +77,22 @@ def plot_html(
     title: str,
     settings: Mapping[str, object],
     first_frame: int = 1,
-    used: npt.NDArray[np.bool_] | None = None,
+    description: Description | None = None,
 ) -> str:
     """Return the page that `write_html` writes."""
     # Slow to import, and most commands draw nothing.
     from plotly.offline import get_plotlyjs
 
-    counted = stored if used is None else stored & used
     kept = values[stored]
-    positions = np.flatnonzero(counted) + first_frame
-    description = describe(values[counted], positions)
+    if description is None:
+        description = describe(kept, np.flatnonzero(stored) + first_frame)
+    else:
+        description = replace(
+            description,
+            centre=description.centre + 1,
+            first=description.first + 1,
+            last=description.last + 1,
+        )
     setup = _setup(kept, description, first_frame)
     plotly, script = str(get_plotlyjs()), _asset("plot.js")
     return Template(_asset("plot.html")).substitute(
@@ -131,7 +138,8 @@ def _setup(
     """Return what the page's script has to know, safe for JSON."""
     normalised = bool(kept.size) and description.mean > 0
     scale = description.mean if normalised else 1.0
-    ends = [description.first, description.last] if kept.size else []
+    counted = description.raw.count > 0
+    ends = [description.first, description.last] if counted else []
     tables = {"raw": description.raw, "detrended": description.detrended}
     return {
         "first": first_frame,
@@ -139,7 +147,7 @@ def _setup(
         "scale": scale,
         "normalised": normalised,
         "slope": description.slope,
-        "centre": description.centre if kept.size else first_frame,
+        "centre": description.centre if counted else first_frame,
         "line": {"x": ends, "y": [y / scale for y in description.line(ends).tolist()]},
         "full": {
             name: _padded(table.minimum / scale, table.maximum / scale)

@@ -90,7 +90,7 @@ def terminal_tables(comparison: Comparison) -> list[RenderableType]:
 
     def plain(text: str) -> TerminalText:
         # A narrow space is one that terminals, and those who copy, do not expect.
-        return TerminalText(printable(text.replace("\u202f", " ")))
+        return TerminalText(printable(text.replace("\u202f", " "), 2000))
 
     badge = OUTCOMES[comparison.outcome]
     parts: list[RenderableType] = [plain(f"{badge.text}: {_ended(comparison.verdict)}")]

@@ -97,7 +97,7 @@ def _data(run: Run) -> dict[str, object]:
         "made": subject.made.isoformat(),
         "version": subject.version,
         "facts": [list(fact) for fact in subject.facts],
-        "settings": {key: str(value) for key, value in subject.settings.items()},
+        "settings": dict(subject.settings),
         "decision": None if run.judged is None else run.judged.as_dict(),
         "assessment": run.assessment.as_dict(),
         "regions": [
@@ -302,7 +302,7 @@ def _regions(run: Run) -> Section:
 
 
 def _methods(run: Run) -> Iterator[Block]:
-    rows = tuple((key, str(value)) for key, value in run.subject.settings.items())
+    rows = tuple((key, _shown(one)) for key, one in run.subject.settings.items())
     if rows:
         head = (Column("setting"), Column("value"))
         yield Table("Settings in effect", head, rows)
@@ -313,6 +313,15 @@ def _methods(run: Run) -> Iterator[Block]:
         "fluctuates by √N. CV of the beam: √(CV² - CV of counting²). Amplitudes of "
         "lines are peak values, relative to the mean."
     )
+
+
+def _shown(value: object) -> str:
+    """Return a setting as the settings file has it."""
+    if value is None:
+        return "not set"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
 
 
 def sentence(text: str) -> str:

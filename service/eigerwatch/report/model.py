@@ -15,6 +15,7 @@ from eigerwatch.analysis.segments import boundaries
 from eigerwatch.analysis.shot_noise import ShotNoise, split
 from eigerwatch.analysis.spectrogram import Spectrogram, spectrogram
 from eigerwatch.analysis.targets import Judged
+from eigerwatch.sections import AnalysisSettings, TargetSettings
 
 Box = tuple[float, float, float, float]
 """y0, y1, x0, x1 [pixels], the second of each excluded."""
@@ -28,7 +29,7 @@ class Subject:
     facts: tuple[tuple[str, str], ...] = ()
     """Label and value: series, detector, serial, started, frames, filter, mask, ..."""
     settings: Mapping[str, object] = field(default_factory=dict)
-    """Key and value of every setting in effect."""
+    """Key, as in the settings file, and value, as JSON has it."""
     version: str = ""
     """Of the software."""
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -41,6 +42,18 @@ class Subject:
     def region_name(self, row: int) -> str:
         """Return what a region is called."""
         return region_name(self.region_names, row)
+
+
+def settings_of(
+    analysis: AnalysisSettings, targets: TargetSettings
+) -> dict[str, object]:
+    """Return the settings that the judgement of a run rests on, one line each."""
+    told: dict[str, object] = {}
+    for name, section in (("analysis", analysis), ("targets", targets)):
+        # An address may hold a password, and says nothing about the beam.
+        content = section.model_dump(mode="json", exclude={"webhooks"})
+        told |= {f"{name}.{key}": value for key, value in content.items()}
+    return told
 
 
 @dataclass(frozen=True, slots=True)

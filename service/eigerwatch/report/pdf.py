@@ -24,7 +24,7 @@ from eigerwatch.report.document import (
 )
 from eigerwatch.report.model import Subject, analysed
 from eigerwatch.report.style import INK, RULE, SOFT, look
-from eigerwatch.report.typeset import LEADING, printable, width, wrapped
+from eigerwatch.report.typeset import LEADING, in_font, width, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,9 +68,9 @@ def pdf_pages(document: Document) -> bytes:
     with look(**{"font.size": 7.4, "lines.linewidth": 0.8}):
         pages = _laid_out(list(_pieces(document)))
         about = {
-            "Title": printable(document.title),
+            "Title": in_font(document.title),
             "Subject": document.kind,
-            "Creator": printable(document.version),
+            "Creator": in_font(document.version),
             "CreationDate": document.made,
             "ModDate": document.made,
         }
@@ -302,8 +302,8 @@ def _widths(table: Table, room: float) -> list[float]:
     """Return the columns' widths: numbers as wide as they are, texts share the rest."""
     natural, shortest = [], []
     for k, column in enumerate(table.columns):
-        label = width(printable(column.label), BODY, bold=True)
-        cells = [width(printable(row[k]), BODY) for row in table.rows]
+        label = width(in_font(column.label), BODY, bold=True)
+        cells = [width(in_font(row[k]), BODY) for row in table.rows]
         natural.append(max([label, *cells]))
         shortest.append(natural[-1] if column.numeric else min(natural[-1], 60.0))
     room -= CELL_GAP * (len(natural) - 1)
@@ -362,7 +362,7 @@ def _furnish(page: Figure, document: Document, number: int, pages: int) -> None:
         _write(page, PAGE[0] - MARGIN, 34, [right], SMALL, colour=SOFT, right=True)
         _stroke(page, MARGIN, 46, ROOM, RULE, 0.5)
     foot = PAGE[1] - 34
-    _write(page, MARGIN, foot, [printable(document.version)], SMALL, colour=SOFT)
+    _write(page, MARGIN, foot, [in_font(document.version)], SMALL, colour=SOFT)
     _write(
         page, PAGE[0] - MARGIN, foot, [f"page {number} of {pages}"], SMALL,
         colour=SOFT, right=True,

@@ -362,4 +362,7 @@ def segments_table(run: Run) -> Table:
     )
     proposed = run.assessment.proposed
     note = "" if proposed is None else f"Proposed for use: {proposed.reason}."
+    more = len(run.assessment.segments) - len(segments)
+    if more > 0:
+        note = f"{note} {whole(more)} more are not listed."
     return Table("Stable stretches", head, segments, note or "There is none.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from eigerwatch.analysis.decimate import envelope
 from eigerwatch.analysis.events.model import EventKind
+from eigerwatch.analysis.exclusion import Interval
 from eigerwatch.report.model import Run
 from eigerwatch.report.style import (
     BLUE,
@@ -36,7 +38,7 @@ MAX_POINTS = 3000
 WIDEST = 4_000_000
 """Frames from first to last that are laid out one by one."""
 MOST_SHADES = 200
-"""Exclusions that are shaded one by one; beyond, as one band each side by side."""
+"""Bands of exclusions; where there are more, neighbours of a kind are one."""
 
 KIND_LABELS = {
     "topup": "top-up",
@@ -165,15 +167,45 @@ def draw_curve(
         axes.plot(x[alone], y[alone], ".", color=colour, markersize=2.0)
 
 
+def bands(intervals: Sequence[Interval], end: int) -> list[Interval]:
+    """Return what is shaded: at most `MOST_SHADES` for each kind, up to frame `end`.
+
+    Neighbours with the fewest frames between them are shaded as one.
+    """
+    kinds: dict[str, list[Interval]] = {}
+    for one in intervals:
+        last = end if one.last is None else min(one.last, end)
+        if one.first <= last:
+            kinds.setdefault(one.kind, []).append(replace(one, last=last))
+    found = []
+    for members in kinds.values():
+        apart = 0
+        while len(members) > MOST_SHADES:
+            apart = 2 * apart + 1
+            members = _merged(members, apart)
+        found += members
+    return found
+
+
+def _merged(intervals: list[Interval], apart: int) -> list[Interval]:
+    """Join intervals of one kind, in order, at most so many frames apart."""
+    found: list[Interval] = []
+    for one in intervals:
+        before = found[-1].last if found else None
+        if before is not None and one.first - before <= apart:
+            found[-1] = replace(found[-1], last=max(before, one.last or before))
+        else:
+            found.append(one)
+    return found
+
+
 def _shade(axes: list[Axes], run: Run) -> None:
     frames = run.frames
     end = int(frames.positions[-1])
     told: set[str] = set()
-    for one in run.assessment.excluded.intervals[:MOST_SHADES]:
+    for one in bands(run.assessment.excluded.intervals, end):
         colour, hatch = _SHADES.get(one.kind, (SOFT, "xxxx"))
-        last = end if one.last is None else min(one.last, end)
-        if one.first > last:
-            continue
+        last = end if one.last is None else one.last
         label = f"excluded: {KIND_LABELS.get(one.kind, one.kind)}"
         for part in axes:
             part.axvspan(

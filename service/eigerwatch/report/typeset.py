@@ -32,7 +32,7 @@ def _there(character: str) -> bool:
     return all(_font(bold).get_char_index(ord(character)) for bold in (False, True))
 
 
-def printable(text: str) -> str:
+def in_font(text: str) -> str:
     """Return `text` in one line, with a sign where the font has no such character."""
     characters = []
     for character in text:
@@ -54,7 +54,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 def wrapped(text: str, size: float, room: float, *, bold: bool = False) -> list[str]:
     """Return `text` in lines no wider than `room` [points]; at least one."""
     lines = [""]
-    for word in printable(text).split(" "):
+    for word in in_font(text).split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
         if width(longer, size, bold=bold) <= room:
             lines[-1] = longer

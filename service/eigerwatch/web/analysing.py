@@ -22,7 +22,7 @@ from eigerwatch.analysis.spectrogram import spectrogram
 from eigerwatch.analysis.timebase import time_base
 from eigerwatch.frames import Scope
 from eigerwatch.report.comparing import html_comparison
-from eigerwatch.report.model import Run, Subject, analysed
+from eigerwatch.report.model import Run, Subject, analysed, settings_of
 from eigerwatch.report.page import html_report
 from eigerwatch.report.pdf import pdf_report
 from eigerwatch.runs import conditions_of, facts_of, regions_of
@@ -333,10 +333,7 @@ def _subject(asked: _Asked, assessor: Assessor, notes: NoteStore | None) -> Subj
     return Subject(
         title=info.key,
         facts=tuple(facts),
-        settings={
-            "analysis": assessor.analysis.model_dump(mode="json"),
-            "targets": assessor.targets.model_dump(mode="json", exclude={"webhooks"}),
-        },
+        settings=settings_of(assessor.analysis, assessor.targets),
         version=software_version(),
         region_names=meant.names,
         region_boxes=meant.boxes,
