@@ -130,7 +130,10 @@ class Runs:
             yield
             return
         with running_store(self._settings) as url:
-            self._store = open_reader(self._settings, url), open_notes(url)
+            self._store = (
+                open_reader(self._settings, url),
+                open_notes(self._settings, url),
+            )
             try:
                 yield
             finally:

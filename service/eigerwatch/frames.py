@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from eigerwatch.store.info import Ledger, SeriesInfo
 READ_FRAMES = 50_000
 """Rows read from the store at a time: 3.2 MB."""
 NO_FRAME = 2**63 - 1
+_NUMBERS = itertools.count()
 KEPT_CHANGES = 1000
 """Changes of the content that are remembered; who missed more begins anew."""
 HOLE_BLOCK = 4096
@@ -74,6 +76,12 @@ class SeriesFrames:
     def __init__(self, reader: RowReader, series: str, channel: str) -> None:
         self.series = series
         self.channel = channel
+        self.number = next(_NUMBERS)
+        """Unlike that of any other, also of the same series read anew."""
+        self.settings: int | None = None
+        """Settings version of the newest frame; None: no frame so far."""
+        self.settings_start = 0
+        """First frame from which on all have it: only these can be compared."""
         self.version = 0
         """Grows with every change of the content."""
         self.ledger: Ledger | None = None
@@ -108,6 +116,7 @@ class SeriesFrames:
                     name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()
                 }
                 self._rejected, self.ledger = np.zeros(0, np.int64), None
+                self.settings, self.settings_start = None, 0
             first_new = self._n
             self._pending = min(self._pending, first_new)
             self._read(self._n, n)
@@ -119,10 +128,25 @@ class SeriesFrames:
             arrived = arrived[arrived > 0]
             if arrived.size:
                 self.oldest_new_ns = int(arrived[0])
+            self._find_settings(self._pending)
             self.ledger, self._life = ledger, life
             self._changes.append(self._pending)
             self._pending = NO_FRAME
             self.version += 1
+
+    def _find_settings(self, start: int) -> None:
+        """Look which settings the newest frames have, where frames changed."""
+        stored = np.flatnonzero(self._stored(start, self._n)) + start
+        if not stored.size:
+            return
+        newest = int(self._data["settings"][stored[-1]])
+        same = self._data["settings"][stored] == self.settings
+        if newest == self.settings and same.all():
+            return
+        stored = np.flatnonzero(self._stored(0, self._n))
+        self.settings = int(self._data["settings"][stored[-1]])
+        others = stored[self._data["settings"][stored] != self.settings]
+        self.settings_start = int(others[-1]) + 1 if others.size else 0
 
     def changed_since(self, version: int) -> tuple[int, int]:
         """Return the version now, and the first frame that changed since another."""
@@ -139,7 +163,11 @@ class SeriesFrames:
         return self._n
 
     def bounds(self, scope: Scope) -> tuple[int, int]:
-        """Return first frame and first frame after a scope."""
+        """Return first frame and first frame after a scope.
+
+        Frames counted with other settings than the newest are in none: their sums
+        are others.
+        """
         with self._lock:
             return self._bounds(scope)
 
@@ -151,6 +179,10 @@ class SeriesFrames:
             return Selection(positions, self._data["total"][positions])
 
     def _bounds(self, scope: Scope) -> tuple[int, int]:
+        start, stop = self._range(scope)
+        return min(max(start, self.settings_start), self._n), stop
+
+    def _range(self, scope: Scope) -> tuple[int, int]:
         start, stop = 0, self._n
         if scope.kind == "frames":
             start = max(0, self._n - int(scope.last))

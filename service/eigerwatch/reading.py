@@ -13,6 +13,6 @@ def open_reader(settings: Settings, store_url: str) -> Reader:
     return Reader(connect(store_url), settings.archive_dir, settings.store.max_frames)
 
 
-def open_notes(store_url: str) -> Notes:
-    """Return the notes and exclusions of the series in Redis."""
-    return Notes(connect(store_url))
+def open_notes(settings: Settings, store_url: str) -> Notes:
+    """Return the notes and exclusions of the series, archived ones included."""
+    return Notes(connect(store_url), settings.archive_dir)

@@ -92,8 +92,8 @@ class StoredRun:
         self._reader = reader
         self._lock = threading.Lock()
         self._version = -1
-        self._start = 0
         self._settings: int | None = None
+        self._start = 0
         self._detector = Detector()
         self._fed = 0
 
@@ -145,18 +145,11 @@ class StoredRun:
         if version == self._version:
             return
         n = frames.n
-        if n < self._fed or self._settings is None:
-            self._begin(info)
+        settings = frames.settings, frames.settings_start
+        if n < self._fed or settings != (self._settings, self._start):
+            self._begin(info, *settings)
         elif changed < self._fed:
-            if changed < self._start:
-                self._begin(info)
-            else:
-                self._fed = max(self._start, self._detector.rewind(changed))
-        records = frames.records(self._fed, n)
-        stored = np.flatnonzero(records["flags"])
-        newest = records["settings"][stored]
-        if stored.size and (newest != self._settings).any():
-            self._begin(info)
+            self._fed = max(self._start, self._detector.rewind(changed))
         meant = regions_of(info, self._settings)
         for at in range(self._fed, n, PIECE):
             stop = min(at + PIECE, n)
@@ -173,18 +166,11 @@ class StoredRun:
             self._fed = stop
         self._version = version
 
-    def _begin(self, info: SeriesInfo) -> None:
+    def _begin(self, info: SeriesInfo, settings: int | None, start: int) -> None:
         """Start anew with the first frame of the newest settings."""
-        records = self.frames.records(0, self.frames.n)
-        stored = np.flatnonzero(records["flags"])
-        if stored.size:
-            settings = records["settings"][stored]
-            self._settings = int(settings[-1])
-            others = stored[settings != self._settings]
-            self._start = int(others[-1]) + 1 if others.size else 0
-        names = regions_of(info, self._settings).names
+        names = regions_of(info, settings).names
         self._detector = Detector(DetectionOptions(region_names=names))
-        self._fed = self._start
+        self._settings, self._start, self._fed = settings, start, start
 
     def _rows(self, start: int, stop: int) -> np.ndarray:
         found = self._reader.region_rows(

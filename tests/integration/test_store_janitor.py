@@ -57,6 +57,9 @@ def test_an_archived_series_reads_as_it_did(client, writer, tmp_path):
     Notes(client).add(KEY, "beam moved \x00 \ud83d\ude00".replace("\ud83d\ude00", "!"))
     Notes(client).exclude(KEY, 10, 20, reason="top-up")
     reader = Reader(client, tmp_path / "archive")
+    said = Notes(client, tmp_path / "archive")
+    noted, excluded = said.all(KEY), said.exclusions(KEY)
+    assert (len(noted), len(excluded)) == (1, 1)
     before = {
         "info": reader.info(KEY),
         "rows": reader.rows(KEY, CHANNEL),
@@ -72,6 +75,7 @@ def test_an_archived_series_reads_as_it_did(client, writer, tmp_path):
     assert path.name == file_name(KEY)
     assert list(client.scan_iter(match="*live*")) == []
     assert client.zscore(keys.SERIES, KEY) is None
+    assert (said.all(KEY), said.exclusions(KEY)) == (noted, excluded)
     info = reader.info(KEY)
     assert info.archived
     assert dataclasses.replace(info, archived=False) == before["info"]

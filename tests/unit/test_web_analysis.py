@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from helpers import wait_until
 from memory_store import MemoryNotes, MemoryStore
 from scenarios import scenario
 
 from eigerwatch import runs
-from eigerwatch.analysis.assessment import assess
+from eigerwatch.analysis.assessment import Assessment, assess
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.errors import StoreError
-from eigerwatch.frames import FrameCache
+from eigerwatch.frames import FrameCache, Scope
 from eigerwatch.model import REGION_ROW
 from eigerwatch.runs import StoredRun
-from eigerwatch.sections import TargetSettings, WebSettings
+from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
+from eigerwatch.web import assessing
 from eigerwatch.web.application import create_app
+from eigerwatch.web.assessing import WHOLE, Assessor
 from eigerwatch.web.tick import decode
 
 KEY = "live:01JABC"
@@ -44,11 +51,13 @@ def modules() -> list[dict[str, Any]]:
     ]
 
 
-def with_run(store: MemoryStore, key: str = KEY, **fields: Any) -> None:
+def with_run(
+    store: MemoryStore, key: str = KEY, state: str = "finished", **fields: Any
+) -> None:
     versions = [{"number": 0, "regions": modules()}]
     store.open(
         key,
-        state="finished",
+        state=state,
         frame_time_s=DRAWN.frame_time_s,
         meta={"stream": "v2", "settings": json.dumps(versions)},
         **fields,
@@ -301,31 +310,163 @@ def hook() -> Iterator[HTTPServer]:
     server.server_close()
 
 
-def test_a_limit_that_is_not_held_is_told(store: MemoryStore, hook: HTTPServer) -> None:
+def watching(targets: TargetSettings) -> tuple[MemoryStore, FastAPI]:
+    """Return a store whose series is being taken, and the application on it."""
+    store = MemoryStore()
+    store.beat()
+    with_run(store, state="collecting")
+    return store, create_app(store, WebSettings(), targets=targets)
+
+
+def test_a_limit_that_is_not_held_is_told(hook: HTTPServer) -> None:
     limits = TargetSettings(
         cv_percent=1e-3, webhooks=(f"http://127.0.0.1:{hook.server_port}/beam",)
     )
-    app = create_app(store, WebSettings(), targets=limits)
+    store, app = watching(limits)
+
+    def code() -> int:
+        store.append(KEY, DRAWN.totals[:20])
+        return client.get("/healthz/beam").status_code
+
     with TestClient(app, base_url="http://127.0.0.1") as client:
-        wait_until(lambda: client.get("/healthz/beam").status_code == 503, what="no go")
-        told = client.get("/healthz/beam").json()
+        wait_until(lambda: code() == 503, what="no go")
+        told = client.get("/api/v1/beam").json()
         assert told["judged"]["decision"] == "no_go"
         assert "limit 0.001 %" in told["judged"]["text"]
+        assert told["made_ms"] >= told["since_ms"] - 60_000
         wait_until(lambda: _Hook.told, what="webhook")
+        # Where no frames are coming, an old decision is not the present one.
+        store.update(KEY, state="finished")
+        wait_until(lambda: client.get("/healthz/beam").status_code == 200, what="end")
+        told = client.get("/healthz/beam").json()["judged"]
+        assert told["decision"] == "unknown"
+        assert told["text"].startswith("no frames are coming (finished); before: CV")
     assert _Hook.told[0]["decision"] == "no_go"
     assert _Hook.told[0]["series"] == KEY
 
 
-def test_without_limits_or_beam_nothing_is_wrong(store: MemoryStore) -> None:
-    limits = TargetSettings(cv_percent=1e-3, min_mean=1e12)
-    app = create_app(store, WebSettings(), targets=limits)
+def test_without_beam_nothing_is_wrong() -> None:
+    _, app = watching(TargetSettings(cv_percent=1e-3, min_mean=1e12))
     with TestClient(app, base_url="http://127.0.0.1") as client:
 
         def decision() -> str:
-            return str(client.get("/healthz/beam").json()["judged"]["decision"])
+            return str(client.get("/api/v1/beam").json()["judged"]["decision"])
 
         wait_until(lambda: decision() == "no_beam", what="no beam")
         assert client.get("/healthz/beam").status_code == 200
+
+
+def test_an_address_that_answers_nonsense_is_told_again(hook: HTTPServer) -> None:
+    """One bad answer does not end the telling: the next change is told too."""
+    with socket.create_server(("127.0.0.1", 0)) as broken:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = broken.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(b"nonsense\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        bad = f"http://127.0.0.1:{broken.getsockname()[1]}/"
+        good = f"http://127.0.0.1:{hook.server_port}/"
+        limits = TargetSettings(cv_percent=1e-3, webhooks=(bad, good))
+        store, app = watching(limits)
+        with TestClient(app, base_url="http://127.0.0.1"):
+            wait_until(lambda: len(_Hook.told) == 1, what="first change")
+            store.open("live:dark", state="collecting", started_ms=2**50)
+            store.append("live:dark", [5, 6])
+            wait_until(lambda: len(_Hook.told) == 2, what="second change")
+        broken.shutdown(socket.SHUT_RDWR)
+    assert [one["decision"] for one in _Hook.told] == ["no_go", "unknown"]
+
+
+def test_the_beam_is_watched_on_after_the_store_was_away() -> None:
+    store, app = watching(TargetSettings(cv_percent=50))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+
+        def decision() -> str:
+            store.append(KEY, DRAWN.totals[:20])
+            return str(client.get("/api/v1/beam").json()["judged"]["decision"])
+
+        wait_until(lambda: decision() == "go", what="go")
+        store.away = "gone fishing"
+        wait_until(lambda: decision() == "unknown", what="unknown")
+        store.away = None
+        wait_until(lambda: decision() == "go", what="go again")
+
+
+def test_who_asks_at_the_same_time_gets_the_same_assessment(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def slowly(measured: Measured, *arguments: Any, **more: Any) -> Assessment:
+        made.append(measured.n)
+        time.sleep(0.2)
+        return assess(measured, *arguments, **more)
+
+    monkeypatch.setattr(assessing, "assess", slowly)
+    cache = FrameCache(store)
+    assessor = Assessor(store, cache, None, AnalysisSettings(), TargetSettings())
+    info = store.info(KEY)
+    with ThreadPoolExecutor(6) as pool:
+        asked = [
+            pool.submit(assessor.assess_live, info, "threshold_1", WHOLE)
+            for _ in range(6)
+        ]
+        answers = {id(future.result()) for future in asked}
+    assert len(answers) == len(made) == 1
+    assert assessor.assess(info, "threshold_1", WHOLE).newest == N - 1
+    assert len(made) == 1
+    assessor.close()
+
+
+def test_what_is_asked_for_all_the_time_is_kept(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the series is, and however many parts of it are looked at."""
+    monkeypatch.setattr(assessing, "KEPT_FRAMES", 1000)
+    cache = FrameCache(store)
+    assessor = Assessor(store, cache, None, AnalysisSettings(), TargetSettings())
+    info = store.info(KEY)
+    whole = assessor.assess(info, "threshold_1", WHOLE)
+    for start in range(0, 3000, 100):
+        scope = Scope("range", start=start, stop=start + 2000)
+        assessor.assess(info, "threshold_1", scope)
+        assert assessor.assess_soon(info, "threshold_1") is whole
+    assessor.close()
+
+
+def test_frames_counted_otherwise_are_in_no_figure(
+    client: TestClient, store: MemoryStore
+) -> None:
+    key = "live:mixed"
+    store.open(key, state="collecting", frame_time_s=0.00134)
+    totals = np.random.default_rng(3).poisson(1e6, 4000).astype(np.uint64)
+    totals[2000:] //= 2
+    store.append(key, totals)
+    store.change_settings(key, 2000, 1)
+    url = f"/api/v1/series/{key}"
+    assert get(client, f"{url}/statistics")["raw"]["count"] == 2000
+    header, _ = decode(client.get(f"/api/v1/tick?series={key}").content)
+    assert header["stats"]["raw"][0] == 2000
+    assert header["recent"]["n"] == 2000
+    table = client.get(f"{url}/download.csv").text
+    assert table.splitlines()[1].startswith("count,2000")
+
+
+def test_text_that_is_none_is_refused_without_being_repeated(
+    client: TestClient,
+) -> None:
+    body = b'{"text": "\\ud800"}'
+    answer = client.post(
+        f"{URL}/notes", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 422
+    assert "text" in answer.json()["detail"][0]["loc"]
 
 
 def test_the_newest_seconds_are_kept_up_to_date(

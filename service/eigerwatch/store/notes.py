@@ -6,11 +6,13 @@ import json
 import secrets
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from eigerwatch.errors import UnknownSeriesError
 from eigerwatch.store import keys
+from eigerwatch.store.archive import Archive
 from eigerwatch.store.client import Client, translated
-from eigerwatch.store.info import json_of
+from eigerwatch.store.info import json_of, text_of
 
 TEXT_LIMIT = 4000
 """Longest text kept of a note [characters]."""
@@ -42,10 +44,19 @@ class Exclusion:
 
 
 class Notes:
-    """Notes and exclusions of the series in Redis; may be shared by threads."""
+    """Notes and exclusions of the series; may be shared by threads.
 
-    def __init__(self, client: Client) -> None:
+    Parameters
+    ----------
+    client
+        Connection pool of `client.connect`.
+    archive_dir
+        Folder of archived series, whose notes can be read only; None: there is none.
+    """
+
+    def __init__(self, client: Client, archive_dir: Path | None = None) -> None:
         self._client = client
+        self._archive = Archive(archive_dir) if archive_dir else None
 
     def add(self, key: str, text: str, author: str = "") -> Note:
         """Write a note.
@@ -70,11 +81,15 @@ class Notes:
 
     def all(self, key: str) -> list[Note]:
         """Return the notes, oldest first."""
-        with translated():
-            raw = self._client.hgetall(keys.notes(key))
+        if (archive := self._archived(key)) is not None:
+            values = list(archive.notes(key).values())
+        else:
+            with translated():
+                raw = self._client.hgetall(keys.notes(key))
+            values = [value.decode("utf-8", "replace") for value in raw.values()]
         found = []
-        for value in raw.values():
-            said = json_of(value.decode("utf-8", "replace"), dict) or {}
+        for value in values:
+            said = json_of(value, dict) or {}
             try:
                 found.append(Note(**said))
             except TypeError:
@@ -122,24 +137,37 @@ class Notes:
 
     def exclusions(self, key: str) -> list[Exclusion]:
         """Return what was excluded and taken back, in order."""
-        with translated():
-            raw = self._client.xrange(keys.exclusions(key))
+        if (archive := self._archived(key)) is not None:
+            entries = archive.entries(key, "exclusions")
+        else:
+            with translated():
+                raw = self._client.xrange(keys.exclusions(key))
+            entries = [(position.decode(), text_of(said)) for position, said in raw]
         found = []
-        for position, fields in raw:
+        for position, fields in entries:
             try:
                 found.append(
                     Exclusion(
-                        id=position.decode(),
-                        first=int(fields[b"first"]),
-                        last=int(fields[b"last"]),
-                        excluded=fields.get(b"excluded") != b"0",
-                        author=fields.get(b"author", b"").decode("utf-8", "replace"),
-                        reason=fields.get(b"reason", b"").decode("utf-8", "replace"),
+                        id=position,
+                        first=int(fields["first"]),
+                        last=int(fields["last"]),
+                        excluded=fields.get("excluded") != "0",
+                        author=fields.get("author", ""),
+                        reason=fields.get("reason", ""),
                     )
                 )
             except (KeyError, ValueError):
                 continue
         return found
+
+    def _archived(self, key: str) -> Archive | None:
+        """Return the archive, if it alone has the series."""
+        if self._archive is None or not keys.is_series_key(key):
+            return None
+        with translated():
+            if self._client.exists(keys.meta(key)):
+                return None
+        return None if self._archive.find(key) is None else self._archive
 
     def _known(self, key: str) -> None:
         with translated():

@@ -21,6 +21,7 @@ from eigerwatch.analysis.segments import boundaries
 from eigerwatch.analysis.spectrogram import spectrogram
 from eigerwatch.analysis.timebase import time_base
 from eigerwatch.frames import Scope
+from eigerwatch.model import SourceState
 from eigerwatch.report.comparing import html_comparison
 from eigerwatch.report.model import Run, Subject, analysed, settings_of
 from eigerwatch.report.page import html_report
@@ -64,6 +65,8 @@ Recent = Annotated[
         "it is not made anew for everyone who asks."
     ),
 ]
+_COMING = (SourceState.COLLECTING, SourceState.SETTLING)
+"""States of the source in which a decision is about the beam as it is now."""
 _NO_DECISION_CODE = {"no_go": 503}
 
 
@@ -253,7 +256,7 @@ def create_router(
     return router
 
 
-def health_router(beam: BeamWatch) -> APIRouter:
+def health_router(watch: Watch, beam: BeamWatch) -> APIRouter:
     """Return the route for those who ask whether the beam is good enough."""
     router = APIRouter()
 
@@ -264,8 +267,15 @@ def health_router(beam: BeamWatch) -> APIRouter:
         responses={503: {"model": schemas.Beam}},
     )
     def healthz_beam() -> JSONResponse:
-        """Return 503 where a limit is not held, else 200: also without beam."""
+        """Return 503 where a limit is not held, else 200: also without beam.
+
+        Where no frames are coming the decision is unknown, whatever it was before.
+        """
         found = _beam(beam)
+        source = watch.look(max_age_s=1.0).judgement.state
+        if source not in _COMING and found.judged["decision"] != "unknown":
+            text = f"no frames are coming ({source}); before: {found.judged['text']}"
+            found.judged = {**found.judged, "decision": "unknown", "text": text}
         code = _NO_DECISION_CODE.get(found.judged["decision"], 200)
         return JSONResponse(found.model_dump(), code)
 
@@ -280,6 +290,7 @@ def _beam(beam: BeamWatch) -> schemas.Beam:
         judged=found.judged.as_dict(),
         since_ms=found.since_ms,
         newest=None if found.answer is None else found.answer.newest,
+        made_ms=None if found.answer is None else found.answer.made_ms,
     )
 
 

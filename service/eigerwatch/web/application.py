@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -97,9 +98,10 @@ def create_app(
     )
     app.add_exception_handler(UnknownSeriesError, _not_found)
     app.add_exception_handler(StoreError, _store_away)
+    app.add_exception_handler(RequestValidationError, _not_understood)
     app.include_router(api.create_router(watch, hub))
     app.include_router(analysing.create_router(watch, assessor, beam, notes))
-    app.include_router(analysing.health_router(beam))
+    app.include_router(analysing.health_router(watch, beam))
     app.include_router(noting.create_router(watch, notes))
     app.include_router(images.create_router(watch))
     app.include_router(downloads.create_router(watch))
@@ -135,6 +137,16 @@ def _health(watch: Watch) -> schemas.Health:
 
 def _not_found(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, 404)
+
+
+def _not_understood(_request: Request, error: Exception) -> JSONResponse:
+    """Say what is wrong with a request without its contents, which may be anything."""
+    assert isinstance(error, RequestValidationError)
+    told = [
+        {"loc": list(one["loc"]), "msg": one["msg"], "type": one["type"]}
+        for one in error.errors()
+    ]
+    return JSONResponse({"detail": told}, 422)
 
 
 def _store_away(_request: Request, error: Exception) -> JSONResponse:

@@ -6,11 +6,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import structlog
 
 from eigerwatch.analysis.assessment import Assessment, AssessmentOptions, assess
 from eigerwatch.analysis.events.model import Event
@@ -19,17 +20,23 @@ from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.statistics import finite_or_none
 from eigerwatch.analysis.targets import Judged, judge
 from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.frames import FrameCache, Scope
+from eigerwatch.frames import FrameCache, Scope, SeriesFrames
 from eigerwatch.runs import StoredRun, options_of
 from eigerwatch.sections import AnalysisSettings, TargetSettings
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web.reading import NoteStore, StoreReader
 
+log = structlog.get_logger(__name__)
+
 WHOLE = Scope()
 KEPT = 24
 """Assessments kept at hand,"""
 KEPT_FRAMES = 2_000_000
-"""and of so many frames, each some 100 bytes; the newest one always."""
+"""and of so many frames, each some 100 bytes,"""
+LEAST_KEPT = 4
+"""but those used last always: the series' and the beam's, which are asked for ever."""
+RETRY_S = 5.0
+"""Time after a failure before an assessment is tried again by itself [s]."""
 KEPT_RUNS = 8
 EDITS_S = 1.0
 """Time for which exclusions made by hand are not read again [s]."""
@@ -97,6 +104,8 @@ class Assessor:
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="assess")
         self._busy = False
+        self._retry_s = 0.0
+        self._making: dict[Hashable, Future[Answer]] = {}
         self._edits: dict[str, tuple[float, AssessmentOptions]] = {}
 
     def options(
@@ -123,8 +132,9 @@ class Assessor:
         self, info: SeriesInfo, channel: str, scope: Scope, *, regions: bool = False
     ) -> Measured:
         """Return the stored frames of a scope."""
-        run = self._run(info, channel)
-        start, stop = self._frames.get(info, channel).bounds(scope)
+        frames = self._frames.get(info, channel)
+        run = self._run_of(frames)
+        start, stop = frames.bounds(scope)
         return run.measured(info, start, stop, regions=regions)
 
     def excluded(
@@ -163,13 +173,14 @@ class Assessor:
 
         A newer one is made meanwhile, by a thread, so that nobody waits for it.
         """
-        asked = (info.key, channel, WHOLE, None)
+        known = self._known((info.key, channel, WHOLE, None))
+        due = _is_due(known) if known else time.monotonic() >= self._retry_s
         with self._lock:
-            known = self._kept.get(asked)
-            due = known is None or _is_due(known)
             if due and not self._busy:
                 self._busy = True
-                self._worker.submit(self._make, info, channel)
+                self._worker.submit(self._make, info, channel).add_done_callback(
+                    self._made
+                )
         return None if known is None else known.answer
 
     def close(self) -> None:
@@ -177,13 +188,17 @@ class Assessor:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _make(self, info: SeriesInfo, channel: str) -> None:
-        try:
-            self._assess(info, channel, WHOLE, None, live=True)
-        except (StoreError, UnknownSeriesError):
-            pass  # who looks at the series is told
-        finally:
-            with self._lock:
-                self._busy = False
+        self._assess(info, channel, WHOLE, None, live=True)
+
+    def _made(self, future: Future[None]) -> None:
+        with self._lock:
+            self._busy = False
+        problem = None if future.cancelled() else future.exception()
+        if problem is None:
+            return
+        self._retry_s = time.monotonic() + RETRY_S
+        if not isinstance(problem, StoreError | UnknownSeriesError):
+            log.error("assessment failed", exc_info=problem)
 
     def _assess(
         self,
@@ -195,36 +210,80 @@ class Assessor:
     ) -> Answer:
         frames = self._frames.get(info, channel)
         asked = (info.key, channel, scope, None if kinds is None else tuple(kinds))
+        while True:
+            known = self._known(asked)
+            if known and live and not _is_due(known):
+                return known.answer
+            options = self.options(info, kinds)
+            content = (frames.number, frames.version, options)
+            if known and known.content == content:
+                known.at_s = time.monotonic()
+                return known.answer
+            with self._lock:
+                others = self._making.get(asked)
+                ours: Future[Answer] = Future()
+                if others is None:
+                    self._making[asked] = ours
+            if others is None:
+                return self._judge(ours, asked, info, frames, options, content)
+            # Somebody makes it already; one that must be exact then looks again.
+            answer = others.result()
+            if live:
+                return answer
+
+    def _judge(
+        self,
+        future: Future[Answer],
+        asked: tuple[str, str, Scope, tuple[str, ...] | None],
+        info: SeriesInfo,
+        frames: SeriesFrames,
+        options: AssessmentOptions,
+        content: Hashable,
+    ) -> Answer:
+        """Make an assessment, keep it, and give it to those who wait for it."""
+        try:
+            begin_s = time.thread_time()
+            run = self._run_of(frames)
+            start, stop = frames.bounds(asked[2])
+            measured = run.measured(info, start, stop)
+            found = assess(measured, options, events=run.events(info))
+            answer = Answer(
+                found, judge(found, self.targets), stop - 1, time.time() * 1000
+            )
+            cost_s = time.thread_time() - begin_s
+            with self._lock:
+                self._kept[asked] = _Kept(content, answer, time.monotonic(), cost_s)
+                self._kept.move_to_end(asked)
+                self._forget()
+            future.set_result(answer)
+            return answer
+        except BaseException as exc:
+            future.set_exception(exc)
+            raise
+        finally:
+            with self._lock:
+                del self._making[asked]
+
+    def _known(self, asked: Hashable) -> _Kept | None:
         with self._lock:
             known = self._kept.get(asked)
-        if known and live and not _is_due(known):
-            return known.answer
-        options = self.options(info, kinds)
-        content = (frames, frames.version, options)
-        if known and known.content == content:
-            known.at_s = time.monotonic()
-            return known.answer
-        begin_s = time.thread_time()
-        events = self.events(info, channel)
-        found = assess(self.measured(info, channel, scope), options, events=events)
-        judged = judge(found, self.targets)
-        answer = Answer(found, judged, frames.n - 1, time.time() * 1000)
-        cost_s = time.thread_time() - begin_s
-        with self._lock:
-            self._kept[asked] = _Kept(content, answer, time.monotonic(), cost_s)
-            self._kept.move_to_end(asked)
-            self._forget()
-        return answer
+            if known is not None:
+                self._kept.move_to_end(asked)
+            return known
 
     def _forget(self) -> None:
         frames = sum(k.answer.assessment.measured.n for k in self._kept.values())
-        while len(self._kept) > 1 and (len(self._kept) > KEPT or frames > KEPT_FRAMES):
+        while len(self._kept) > LEAST_KEPT and (
+            len(self._kept) > KEPT or frames > KEPT_FRAMES
+        ):
             _, gone = self._kept.popitem(last=False)
             frames -= gone.answer.assessment.measured.n
 
     def _run(self, info: SeriesInfo, channel: str) -> StoredRun:
-        frames = self._frames.get(info, channel)
-        key = (info.key, channel)
+        return self._run_of(self._frames.get(info, channel))
+
+    def _run_of(self, frames: SeriesFrames) -> StoredRun:
+        key = (frames.series, frames.channel)
         with self._lock:
             run = self._runs.pop(key, None)
             if run is None or run.frames is not frames:

@@ -6,9 +6,9 @@ import json
 import queue
 import threading
 import time
-import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http.client import HTTPException
 from typing import Any
 
 import structlog
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 PERIOD_S = 1.0
 WEBHOOK_S = 5.0
-"""Time that an address may take to answer [s]."""
+"""Silence after which an address is given up [s]."""
 MOST_WAITING = 100
 """Changes that wait for slow addresses; beyond, the oldest are dropped."""
 
@@ -91,6 +91,10 @@ class BeamWatch:
     @property
     def beam(self) -> Beam:
         """The newest decision."""
+        watching = self._threads[0]
+        if watching.ident is not None and not watching.is_alive():
+            text = "the beam is not watched any more: restart the service, see its log"
+            return replace(self._beam, judged=Judged(Decision.UNKNOWN, text, ()))
         return self._beam
 
     def look(self) -> Beam:
@@ -153,5 +157,5 @@ class BeamWatch:
                 )
                 try:
                     urllib.request.urlopen(request, timeout=WEBHOOK_S).close()
-                except (OSError, ValueError) as exc:
+                except (OSError, ValueError, HTTPException) as exc:
                     log.warning("webhook not told", address=address, problem=str(exc))

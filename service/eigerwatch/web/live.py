@@ -117,6 +117,8 @@ class LiveHub:
             "tick_hz": settings.tick_hz,
         }
         self._clients: set[_Client] = set()
+        self._told: dict[str, int] = {}
+        """How many events of each series were sent."""
         self._hurry = asyncio.Event()
 
     @property
@@ -191,9 +193,13 @@ class LiveHub:
                     infos[key] = self._watch.resolve(*key)
                 info, channel = infos[key]
                 if info.key not in found.events:
-                    events = self._watch.new_events(info.key)
+                    events = self._watch.events(info.key)
+                    # Who opens a series reads what was before by REST.
+                    told = self._told.get(info.key, len(events))
+                    self._told[info.key] = len(events)
                     found.events[info.key] = [
-                        tick.dumps(event_message(info.key, event)) for event in events
+                        tick.dumps(event_message(info.key, event))
+                        for event in events[told:]
                     ]
                 built = self._watch.tick(wanted.view(info.key, channel), info)
                 found.ticks.append((client, info, built))

@@ -356,6 +356,8 @@ class Beam(_Answer):
     """When the decision last changed, UTC epoch [ms]."""
     newest: int | None
     """Newest frame judged."""
+    made_ms: float | None
+    """When it was judged, UTC epoch [ms]."""
 
 
 class Note(_Answer):

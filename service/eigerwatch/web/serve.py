@@ -89,7 +89,7 @@ def serve(
         app = create_app(
             reader,
             settings.web,
-            notes=Notes(client),
+            notes=Notes(client, settings.archive_dir),
             analysis=settings.analysis,
             targets=settings.targets,
         )

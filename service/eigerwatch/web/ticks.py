@@ -19,7 +19,7 @@ from eigerwatch.analysis.statistics import Description, describe, finite_or_none
 from eigerwatch.frames import FrameCache, Scope, SeriesFrames
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import tick
-from eigerwatch.web.assessing import Answer, Assessor, summary
+from eigerwatch.web.assessing import WHOLE, Answer, Assessor, summary
 from eigerwatch.web.source import RECEIVING_STATES, Judgement
 from eigerwatch.web.window import Windows
 
@@ -30,8 +30,6 @@ MAX_HOLES = 500
 LONG_SERIES = 200_000
 """Beyond so many frames, live statistics are renewed once a second only."""
 KEPT_TICKS = 64
-
-WHOLE = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +164,9 @@ def _encode(
     answer: Answer | None,
     recent: dict[str, Any] | None,
 ) -> bytes:
-    start = min(view.start or 0, frames.n)
-    stop = frames.n if view.stop is None else min(view.stop, frames.n)
+    n = frames.n  # once: frames keep coming
+    start = min(view.start or 0, n)
+    stop = n if view.stop is None else min(view.stop, n)
     totals, stored = frames.span(start, stop)
     shown = decimate.envelope(start, totals, stored, view.points)
     mean = whole.mean if whole.raw.count and whole.mean else 1.0
@@ -185,7 +184,7 @@ def _encode(
         "source": judgement.state,
         "source_text": judgement.text,
         "kind": info.source,
-        "n": frames.n,
+        "n": n,
         "n_total": info.number_of_images,
         "from": start,
         "to": stop,

@@ -32,7 +32,7 @@ LOOK_BACK = 10
 LIST_S = 1.0
 """Time between two looks at the list [s]; in between only one series is read."""
 EVENT_LIMIT = 1000
-"""Events of one series that are kept at hand."""
+"""Events of one series that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,27 +167,25 @@ class Watch:
         """Return the newest tick of a view of `info`."""
         ledger = info.ledgers.get(view.channel)
         view = clipped(view, ledger.highest + 1 if ledger else 0)
-        n_events = len(self._events.get(info.key, ()))
+        n_events = len(self.events(info.key))
         return self.ticks.build(view, info, self.judge(info), n_events)
 
     def silence_s(self, info: SeriesInfo) -> float:
         """Return the time since a series last got a frame [s]."""
         return self._source.silence_s(info)
 
-    def new_events(self, series: str) -> list[StoredEvent]:
-        """Return events that came since the last call; the first call returns none."""
-        known = self._events.get(series)
+    def events(self, series: str) -> list[StoredEvent]:
+        """Return all events of a series, reading those that are new."""
+        known = self._events.get(series, [])
         after = known[-1].entry if known else "-"
         found = self.reader.events(series, after=after, limit=EVENT_LIMIT)
-        seen = {event.id for event in known or ()}
-        fresh = [event for event in found if event.id not in seen]
-        if known is None:
-            if len(self._events) > 32:
-                self._events.clear()
-            self._events[series] = fresh
-            return []
-        self._events[series] = [*known, *fresh]
-        return fresh
+        if found:
+            seen = {event.id for event in known}
+            known = [*known, *(event for event in found if event.id not in seen)]
+        if series not in self._events and len(self._events) > 32:
+            self._events.clear()
+        self._events[series] = known
+        return known
 
 
 def plain(value: Any) -> Any:

@@ -25,6 +25,8 @@ class _Window:
     version: int
     """Of the frames, when they were last looked at."""
     fed: int
+    start: int
+    """First frame with the newest settings, when it was made."""
     left_out: tuple[Interval, ...] = ()
 
 
@@ -51,6 +53,7 @@ class Windows:
             window is None
             or window.frames is not frames
             or frames.n < window.fed
+            or window.start != frames.settings_start
             or set(window.left_out) - set(left_out)  # taken back: read them again
         ):
             first, _ = frames.bounds(Scope("seconds", last=WINDOW_S))
@@ -58,13 +61,14 @@ class Windows:
                 frames=MOST_FRAMES, seconds=WINDOW_S, frame_time_s=frame_time_s
             )
             fed = max(first, frames.n - MOST_FRAMES)
-            window = _Window(frames, rolling, frames.version, fed)
+            start = frames.settings_start
+            window = _Window(frames, rolling, frames.version, fed, start)
         self._kept[key] = window
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         # Late frames stand before those fed; the window knows which it has.
         window.version, changed = frames.changed_since(window.version)
-        start = max(min(window.fed, changed), frames.n - MOST_FRAMES)
+        start = max(min(window.fed, changed), frames.n - MOST_FRAMES, window.start)
         records = frames.records(start, frames.n)
         new = measured_of(records, first=start)
         window.rolling.add(new.positions, new.totals, new.times_s)

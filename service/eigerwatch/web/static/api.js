@@ -90,7 +90,9 @@ export class Panel {
       if (this.about === about) this.failed(error.message);
     } finally {
       const spent = performance.now() - start;
-      this.dueAt = this.fresh ? 0 : performance.now() + Math.max(this.everyMs, MOST_OF_TIME * spent);
+      const again = Math.max(this.everyMs, MOST_OF_TIME * spent);
+      // What it is about now has not waited for its own answer.
+      this.dueAt = this.fresh || this.about !== about ? 0 : performance.now() + again;
       this.busy = false;
     }
   }

@@ -36,10 +36,12 @@ export class Compare {
   }
 
   fill(select, preset) {
+    if (document.activeElement === select && select.options.length) return;
     const chosen = select.value || preset || "";
     const options = this.choice.list.map((one) => this.choice.option(one));
     select.replaceChildren(...options);
-    if (this.choice.list.some((one) => one.series === chosen)) select.value = chosen;
+    // One that is gone is not replaced by whatever comes first.
+    select.value = this.choice.list.some((one) => one.series === chosen) ? chosen : "";
   }
 
   link() {

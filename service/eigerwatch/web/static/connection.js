@@ -112,7 +112,9 @@ export class Connection {
 
   // The same bytes by HTTP, while no WebSocket gets through.
   async poll() {
-    while (this.polling) {
+    const loop = Symbol("poll");
+    this.loop = loop; // an older one that still waits ends then
+    while (this.polling && this.loop === loop) {
       try {
         await this.pollOnce();
         this.lastMessage = this.polledAt = performance.now();

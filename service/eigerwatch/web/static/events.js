@@ -1,9 +1,11 @@
 // The list of events, newest first; a click shows the frames around one.
 
+import { ask, seriesPath } from "./api.js";
 import { clock, integer } from "./format.js";
 import { set } from "./figures.js";
 
 const SHOWN = 200;
+const PAGE = 10000;
 const HIDDEN_FIELDS = new Set(["id", "kind", "series", "frame", "first", "last", "image_id", "channel", "n", "text"]);
 
 export class Events {
@@ -12,6 +14,13 @@ export class Events {
     this.onPick = onPick;
     this.series = null;
     this.known = new Map();
+    this.items = new Map();
+    this.after = null; // the last entry that was read
+    this.loading = false;
+    this.none = document.createElement("li");
+    this.none.className = "none";
+    this.none.textContent = "none";
+    this.list.replaceChildren(this.none);
   }
 
   // All events of a series, parsed for the plot: { id, ms, kind, frame, text }.
@@ -19,17 +28,24 @@ export class Events {
     return [...this.known.values()];
   }
 
+  // Reads what came since the last time; one question at a time.
   async load(series) {
     if (series !== this.series) {
-      this.series = series;
+      Object.assign(this, { series, after: null });
       this.known.clear();
       this.show();
     }
-    const response = await fetch(`/api/v1/series/${encodeURIComponent(series)}/events`);
-    if (!response.ok || this.series !== series) return;
-    const { events } = await response.json();
-    for (const event of events) this.known.set(event.id, parse(event));
-    this.show();
+    if (this.loading) return;
+    this.loading = true;
+    try {
+      const { events } = await ask(seriesPath(series, "/events", { after: this.after, limit: PAGE }));
+      if (this.series !== series) return;
+      for (const event of events) this.known.set(event.id, parse(event));
+      this.after = events.at(-1)?.entry ?? this.after;
+      this.show();
+    } catch { /* the next tick asks again */ } finally {
+      this.loading = false;
+    }
   }
 
   add(message) {
@@ -40,14 +56,22 @@ export class Events {
 
   show() {
     set("events-count", this.known.size ? `(${integer(this.known.size)})` : "");
-    const items = this.all.reverse().slice(0, SHOWN).map((event) => this.item(event));
-    if (!items.length) {
-      const none = document.createElement("li");
-      none.className = "none";
-      none.textContent = "none";
-      items.push(none);
+    const shown = this.all.reverse().slice(0, SHOWN);
+    const kept = new Set(shown.map((event) => event.id));
+    for (const [id, item] of this.items) {
+      if (kept.has(id)) continue;
+      item.remove();
+      this.items.delete(id);
     }
-    this.list.replaceChildren(...items);
+    this.none.hidden = shown.length > 0;
+    // What stands already stays where it is, and keeps the focus.
+    let place = this.list.firstElementChild;
+    for (const event of shown) {
+      const known = this.items.get(event.id) ?? this.item(event);
+      this.items.set(event.id, known);
+      if (known === place) place = place.nextElementSibling;
+      else this.list.insertBefore(known, place);
+    }
   }
 
   item(event) {

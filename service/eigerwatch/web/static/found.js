@@ -54,12 +54,15 @@ export class Found {
     set("found-more", left > 0 ? `and ${integer(left)} earlier ones: they stand in the report` : "");
     $("found-none").hidden = listed.length > 0;
     $("found-table").hidden = listed.length === 0;
-    const seen = new Set();
+    const wanted = new Map(listed.map((event) => [keyOf(event), event]));
+    // First those that are gone: rows that move lose the focus.
+    for (const [key, row] of this.rows) {
+      if (wanted.has(key)) continue;
+      row.element.remove();
+      this.rows.delete(key);
+    }
     let place = $("found").firstElementChild;
-    for (const event of listed) {
-      const key = `${event.kind} ${event.first} ${event.kind === "user" ? event.last : ""}`;
-      if (seen.has(key)) continue;
-      seen.add(key);
+    for (const [key, event] of wanted) {
       let row = this.rows.get(key);
       if (!row) {
         row = this.newRow();
@@ -68,11 +71,6 @@ export class Found {
       this.fill(row, event);
       if (row.element === place) place = place.nextElementSibling;
       else $("found").insertBefore(row.element, place);
-    }
-    for (const [key, row] of this.rows) {
-      if (seen.has(key)) continue;
-      row.element.remove();
-      this.rows.delete(key);
     }
   }
 
@@ -169,6 +167,10 @@ export class Found {
     const ahead = this.events.filter((e) => (e.first - frame) * direction > 0);
     return direction > 0 ? ahead.at(-1) : ahead[0];
   }
+}
+
+function keyOf({ kind, first, last }) {
+  return `${kind} ${first} ${kind === "user" ? last : ""}`;
 }
 
 function sizeOf({ size, unit, frames }) {

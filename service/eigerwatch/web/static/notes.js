@@ -49,6 +49,9 @@ export class Notes {
     $("note-add").disabled = series === null;
     const seen = JSON.stringify([series, notes, exclusions]);
     if (seen === this.seen) return;
+    // Somebody is about to press: what others wrote meanwhile can wait.
+    const busy = $("notes-panel").contains(document.activeElement) && document.activeElement.dataset.sure;
+    if (busy && series !== null) return;
     this.seen = seen;
     set("notes-count", notes.length ? `(${integer(notes.length)})` : "");
     $("notes").replaceChildren(...notes.map((note) => this.noteItem(note)).reverse());
@@ -112,14 +115,17 @@ function item(text, under, word, label, act) {
   button.addEventListener("click", () => {
     if (performance.now() < sureUntil) {
       button.disabled = true;
+      delete button.dataset.sure;
       act();
       return;
     }
     sureUntil = performance.now() + SURE_MS;
     button.textContent = "Sure?";
+    button.dataset.sure = "true";
     button.setAttribute("aria-label", `Sure? ${label}`);
     setTimeout(() => {
       button.textContent = word;
+      delete button.dataset.sure;
       button.setAttribute("aria-label", label);
     }, SURE_MS);
   });
