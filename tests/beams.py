@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+from scenarios import Scenario
 
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.signals import Signal, intensity_signal
@@ -43,3 +44,18 @@ def counted(
         excluded = None if excluded is None else excluded[~missing]
     run = Measured(positions, totals, positions / rate_hz)
     return intensity_signal(totals, time_base(run), excluded, cuts)
+
+
+def frames_of(run: Scenario) -> Measured:
+    """Return a run of known truth as the analysis takes it."""
+    return Measured(
+        run.positions,
+        run.totals,
+        run.times_s,
+        run.frame_time_s,
+        run.kept,
+        run.sentinel,
+        run.regions,
+        run.region_kept,
+        run.region_sentinel,
+    )

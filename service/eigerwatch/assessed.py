@@ -25,10 +25,9 @@ from eigerwatch.runs import (
     RegionsMeant,
     StoredRun,
     conditions_of,
-    facts_of,
     options_of,
-    regions_of,
     seconds,
+    subject_of,
     threshold_energy_ev,
 )
 from eigerwatch.store.notes import Notes
@@ -89,7 +88,14 @@ def assess_master(sums: MasterSums, settings: Settings) -> Assessed:
     if len(problems) > MOST_PROBLEMS:
         facts.append(("could not be read", f"{len(problems) - MOST_PROBLEMS} more"))
     return Assessed(
-        subject=_subject(sums.path.name, facts, meant, settings),
+        subject=Subject(
+            title=sums.path.name,
+            facts=tuple(facts),
+            settings=settings_of(settings.analysis, settings.targets),
+            version=version("eigerwatch"),
+            region_names=meant.names,
+            region_boxes=meant.boxes,
+        ),
         frames=measured,
         assessment=found,
         judged=judge(found, settings.targets),
@@ -184,10 +190,14 @@ class Runs:
         frames = run.measured(info, regions=True)
         options = options_of(self._settings.analysis, notes.exclusions(key))
         found = assess(frames, options, events=events)
-        facts = facts_of(info, channel)
-        facts += [(f"note by {n.author or 'unknown'}", n.text) for n in notes.all(key)]
         return Assessed(
-            subject=_subject(key, facts, regions_of(info), self._settings),
+            subject=subject_of(
+                info,
+                channel,
+                notes.all(key),
+                self._settings.analysis,
+                self._settings.targets,
+            ),
             frames=frames,
             assessment=found,
             judged=judge(found, self._settings.targets),
@@ -207,16 +217,3 @@ def _regions(sums: MasterSums) -> RegionsMeant:
 
 def _named(options: AssessmentOptions, meant: RegionsMeant) -> AssessmentOptions:
     return replace(options, detection=DetectionOptions(region_names=meant.names))
-
-
-def _subject(
-    title: str, facts: list[tuple[str, str]], meant: RegionsMeant, settings: Settings
-) -> Subject:
-    return Subject(
-        title=title,
-        facts=tuple(facts),
-        settings=settings_of(settings.analysis, settings.targets),
-        version=version("eigerwatch"),
-        region_names=meant.names,
-        region_boxes=meant.boxes,
-    )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,9 +19,10 @@ from eigerwatch.analysis.events.model import DetectionOptions, Event, EventKind
 from eigerwatch.analysis.exclusion import Edit, ExclusionRules, Exclusions
 from eigerwatch.analysis.measured import Measured, measured_of
 from eigerwatch.frames import SeriesFrames
-from eigerwatch.sections import AnalysisSettings
+from eigerwatch.report.model import Subject, settings_of
+from eigerwatch.sections import AnalysisSettings, TargetSettings
 from eigerwatch.store.info import SeriesInfo, json_of
-from eigerwatch.store.notes import Exclusion
+from eigerwatch.store.notes import Exclusion, Note
 
 PIECE = 10_000
 """Frames whose regions are read at a time."""
@@ -65,17 +67,23 @@ class RegionsMeant:
         return tuple(found)
 
 
+def described_regions(info: SeriesInfo) -> dict[int, tuple[dict[str, Any], ...]]:
+    """Return the regions of each settings version, as stored."""
+    found = {}
+    for one in json_of(info.meta.get("settings"), list) or []:
+        if isinstance(one, dict) and isinstance(one.get("number"), int):
+            regions = one.get("regions")
+            regions = regions if isinstance(regions, list) else []
+            found[one["number"]] = tuple(r for r in regions if isinstance(r, dict))
+    return found
+
+
 def regions_of(info: SeriesInfo, settings: int | None = None) -> RegionsMeant:
     """Return the regions of a settings version; None: of the newest one."""
-    versions = json_of(info.meta.get("settings"), list) or []
-    described: tuple[dict[str, Any], ...] = ()
-    for version in versions:
-        if not isinstance(version, dict) or not isinstance(
-            version.get("regions"), list
-        ):
-            continue
-        if settings is None or version.get("number") == settings:
-            described = tuple(r for r in version["regions"] if isinstance(r, dict))
+    versions = described_regions(info)
+    if settings is None:
+        settings = max(versions, default=0)
+    described = versions.get(settings, ())
     modules = tuple(k for k, r in enumerate(described) if r.get("module"))
     return RegionsMeant(modules, described)
 
@@ -248,6 +256,27 @@ def threshold_energy_ev(header: Mapping[str, Any], channel: str) -> float | None
 def seconds(value: float | None) -> str | None:
     """Return a time as it was set, without the digits that rounding made."""
     return None if value is None else f"{value:.9g}"
+
+
+def subject_of(
+    info: SeriesInfo,
+    channel: str,
+    notes: Sequence[Note],
+    analysis: AnalysisSettings,
+    targets: TargetSettings,
+) -> Subject:
+    """Return a stored series as the subject of a report."""
+    meant = regions_of(info)
+    facts = facts_of(info, channel)
+    facts += [(f"note by {note.author or 'unknown'}", note.text) for note in notes]
+    return Subject(
+        title=info.key,
+        facts=tuple(facts),
+        settings=settings_of(analysis, targets),
+        version=version("eigerwatch"),
+        region_names=meant.names,
+        region_boxes=meant.boxes,
+    )
 
 
 def facts_of(info: SeriesInfo, channel: str) -> list[tuple[str, str]]:

@@ -6,29 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from beams import frames_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenarios import Scenario, scenario
+from scenarios import scenario
 
 from eigerwatch.analysis.events.detect import Detector, detect
 from eigerwatch.analysis.events.model import Event, EventKind
 from eigerwatch.analysis.measured import Measured
 
 FRAMES = 25_000
-
-
-def measured(truth: Scenario) -> Measured:
-    return Measured(
-        truth.positions,
-        truth.totals,
-        truth.times_s,
-        truth.frame_time_s,
-        truth.kept,
-        truth.sentinel,
-        truth.regions,
-        truth.region_kept,
-        truth.region_sentinel,
-    )
 
 
 def counts(totals: np.ndarray, positions: np.ndarray | None = None) -> Measured:
@@ -77,7 +64,7 @@ def test_what_happened_is_found_within_three_frames_and_nothing_else(
     seed: int,
 ) -> None:
     truth = scenario(seed, frames=FRAMES)
-    left = others(detect(measured(truth)))
+    left = others(detect(frames_of(truth)))
     for dip in truth.topups:
         near = [
             event
@@ -96,7 +83,7 @@ def test_what_happened_is_found_within_three_frames_and_nothing_else(
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_lines_and_slow_noise_are_no_event(seed: int) -> None:
     truth = scenario(seed, topups=0, damage=False, modules=False, frames=FRAMES)
-    whole = replace(measured(truth), regions=None, region_kept=None)
+    whole = replace(frames_of(truth), regions=None, region_kept=None)
     assert others(detect(replace(whole, region_sentinel=None))) == []
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pytest
 import scipy.stats
+from beams import frames_of
 from scenarios import FRAME_RATE_HZ, Scenario, scenario
 from scenarios import Line as TrueLine
 
@@ -19,7 +20,6 @@ from eigerwatch.analysis.assessment import assess
 from eigerwatch.analysis.bootstrap import Interval
 from eigerwatch.analysis.events.model import Event, EventKind
 from eigerwatch.analysis.line import Line
-from eigerwatch.analysis.measured import Measured
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -104,19 +104,7 @@ def quiet_runs(pytestconfig: pytest.Config) -> list[Run]:
 
 
 def judged(truth: Scenario) -> Run:
-    found = assess(
-        Measured(
-            truth.positions,
-            truth.totals,
-            truth.times_s,
-            truth.frame_time_s,
-            truth.kept,
-            truth.sentinel,
-            truth.regions,
-            truth.region_kept,
-            truth.region_sentinel,
-        )
-    )
+    found = assess(frames_of(truth))
     assert found.frequencies is not None
     bad = np.isin(truth.positions, truth.topups)
     if truth.damage is not None:

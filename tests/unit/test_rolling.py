@@ -106,9 +106,10 @@ def test_nothing_accumulates_over_many_updates() -> None:
 @given(st.data())
 def test_late_and_repeated_frames_take_their_place(data: st.DataObject) -> None:
     window, known = Rolling(frames=40), {}
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     for _ in range(data.draw(st.integers(1, 12))):
         batch = data.draw(st.lists(st.integers(0, 150), max_size=20))
-        values = RNG.integers(0, 2**40, len(batch)).astype(np.uint64)
+        values = rng.integers(0, 2**40, len(batch)).astype(np.uint64)
         window.add(np.array(batch, np.int64), values)
         for position, value in zip(batch, values.tolist(), strict=True):
             known.setdefault(position, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -23,15 +22,14 @@ from eigerwatch.analysis.timebase import time_base
 from eigerwatch.frames import Scope
 from eigerwatch.model import SourceState
 from eigerwatch.report.comparing import html_comparison
-from eigerwatch.report.model import Run, Subject, analysed, settings_of
+from eigerwatch.report.model import Run, Subject, analysed
 from eigerwatch.report.page import html_report
 from eigerwatch.report.pdf import pdf_report
-from eigerwatch.runs import conditions_of, facts_of, regions_of
+from eigerwatch.runs import conditions_of, regions_of, subject_of
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import schemas
 from eigerwatch.web.assessing import WHOLE, Answer, Assessor
 from eigerwatch.web.beam import BeamWatch
-from eigerwatch.web.live import software_version
 from eigerwatch.web.parameters import (
     PROBLEMS,
     Channel,
@@ -39,6 +37,7 @@ from eigerwatch.web.parameters import (
     Last,
     SeriesKey,
     To,
+    attachment,
     resolved,
     scope_of,
 )
@@ -117,12 +116,17 @@ def create_router(
             answer = assessor.assess(info, channel, scope, kinds)
         return _Asked(info, channel, scope, answer)
 
+    def subject(asked: _Asked) -> Subject:
+        info = asked.info
+        noted = [] if notes is None else notes.all(info.key)
+        return subject_of(
+            info, asked.channel, noted, assessor.analysis, assessor.targets
+        )
+
     def run_of(asked: _Asked) -> Run:
         frames = assessor.measured(asked.info, asked.channel, asked.scope, regions=True)
         found = asked.answer
-        return analysed(
-            _subject(asked, assessor, notes), found.assessment, found.judged, frames
-        )
+        return analysed(subject(asked), found.assessment, found.judged, frames)
 
     @router.get("/series/{series}/analysis", tags=["analysis"])
     def analysis(
@@ -223,7 +227,7 @@ def create_router(
         """Compare two series on one page that works without network."""
         pair = [ask(_Wanted(key, channel), exclude) for key in (a, b)]
         page = html_comparison(_compared(pair), run_of(pair[0]), run_of(pair[1]))
-        return HTMLResponse(page, headers=_attached("comparison.html"))
+        return HTMLResponse(page, headers=attachment(f"{a}_{b}", "comparison.html"))
 
     @router.get("/series/{series}/report.{form}", tags=["downloads"])
     def report(
@@ -237,15 +241,14 @@ def create_router(
         """Return the report that is filed: plots, tables, events, settings."""
         scope = scope_of(start, stop, None, None)
         asked = ask(_Wanted(series, channel, scope), exclude)
-        subject = _subject(asked, assessor, notes)
+        about = subject(asked)
         frames = assessor.measured(asked.info, asked.channel, asked.scope, regions=True)
         found = asked.answer
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{asked.info.key}_{asked.channel}")
-        headers = _attached(f"{name[:120]}_report.{form}")
+        headers = attachment(f"{asked.info.key}_{asked.channel}", f"report.{form}")
         if form == "pdf":
-            document = pdf_report(subject, found.assessment, found.judged, frames)
+            document = pdf_report(about, found.assessment, found.judged, frames)
             return Response(document, media_type="application/pdf", headers=headers)
-        page = html_report(subject, found.assessment, found.judged, frames)
+        page = html_report(about, found.assessment, found.judged, frames)
         return HTMLResponse(page, headers=headers)
 
     @router.get("/beam", tags=["analysis"])
@@ -333,23 +336,3 @@ def _compared(pair: list[_Asked]) -> Comparison:
         conditions_of(b.info, b.channel),
         (a.info.key, b.info.key),
     )
-
-
-def _subject(asked: _Asked, assessor: Assessor, notes: NoteStore | None) -> Subject:
-    info = asked.info
-    meant = regions_of(info)
-    noted = [] if notes is None else notes.all(info.key)
-    facts = facts_of(info, asked.channel)
-    facts += [(f"note by {n.author or 'unknown'}", n.text) for n in noted]
-    return Subject(
-        title=info.key,
-        facts=tuple(facts),
-        settings=settings_of(assessor.analysis, assessor.targets),
-        version=software_version(),
-        region_names=meant.names,
-        region_boxes=meant.boxes,
-    )
-
-
-def _attached(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}

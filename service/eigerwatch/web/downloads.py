@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,6 +12,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from eigerwatch.export.files import is_stored, sums_csv_lines, table_csv
 from eigerwatch.export.plot import plot_html
 from eigerwatch.frames import Scope
+from eigerwatch.runs import facts_of
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web.parameters import (
     PROBLEMS,
@@ -21,6 +20,7 @@ from eigerwatch.web.parameters import (
     From,
     SeriesKey,
     To,
+    attachment,
     clipped_range,
     resolved,
 )
@@ -55,7 +55,7 @@ def create_router(watch: Watch) -> APIRouter:
         info, channel = resolved(watch, series, channel)
         n = info.ledgers[channel].highest + 1 if channel in info.ledgers else 0
         start, stop = clipped_range(start, stop, n)
-        headers = _attachment(info, channel, f"{content}.csv")
+        headers = attachment(f"{info.key}_{channel}", f"{content}.csv")
         if content == "table":
             scope = Scope("range", start=start, stop=stop)
             text = table_csv(watch.ticks.describe(info, channel, scope))
@@ -83,10 +83,10 @@ def create_router(watch: Watch) -> APIRouter:
             totals,
             stored,
             title=f"{info.key} {channel}",
-            settings=_settings(info, channel),
+            settings=dict(facts_of(info, channel)),
             first_frame=start + 1,
         )
-        headers = _attachment(info, channel, "plot.html")
+        headers = attachment(f"{info.key}_{channel}", "plot.html")
         return HTMLResponse(page, headers=headers)
 
     return router
@@ -106,27 +106,3 @@ def _frame_lines(
             states[here - first] = state
         states[is_stored(rows)] = "stored"
         yield from sums_csv_lines(rows, first + 1, states, header=first == start)
-
-
-def _settings(info: SeriesInfo, channel: str) -> dict[str, object]:
-    started = info.started_ms and datetime.fromtimestamp(info.started_ms / 1000, UTC)
-    lines: dict[str, object] = {
-        "series": info.key,
-        "source": info.source,
-        "detector's series number": info.series_id,
-        "channel": channel,
-        "detector": info.detector,
-        "serial number": info.serial,
-        "started": started.isoformat(timespec="seconds") if started else None,
-        "frame time [s]": info.frame_time_s,
-        "count time [s]": info.count_time_s,
-        "low [counts]": info.filter_low,
-        "high [counts]": info.filter_high,
-        "origin": info.origin,
-    }
-    return {label: value for label, value in lines.items() if value is not None}
-
-
-def _attachment(info: SeriesInfo, channel: str, suffix: str) -> dict[str, str]:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{info.key}_{channel}")[:120]
-    return {"Content-Disposition": f'attachment; filename="{name}_{suffix}"'}

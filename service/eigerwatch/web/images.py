@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Query, Response
 
 from eigerwatch.analysis.statistics import finite_or_none
 from eigerwatch.model import FrameFlag
+from eigerwatch.runs import described_regions
 from eigerwatch.store.info import SeriesInfo, json_of
 from eigerwatch.web import schemas
 from eigerwatch.web.parameters import (
@@ -107,7 +108,7 @@ class _Meant:
     """The regions of one settings version."""
 
     number: int
-    described: list[dict[str, Any]]
+    described: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,13 @@ class _Sums:
 def _newest_version(
     watch: Watch, info: SeriesInfo, channel: str, first: int, end: int
 ) -> _Meant:
-    versions = _versions(info)
+    versions = described_regions(info)
     numbers: list[int] = []
     for start in range(first, end, _PIECE):
         rows = watch.reader.rows(info.key, channel, start, min(start + _PIECE, end))
         numbers += np.unique(rows["settings"][_stored(rows)]).tolist()
     newest = max(numbers, default=max(versions, default=0))
-    return _Meant(newest, versions.get(newest, []))
+    return _Meant(newest, versions.get(newest, ()))
 
 
 def _began(info: SeriesInfo, meant: _Meant) -> int:
@@ -242,14 +243,3 @@ def _changes(
 
 def _whole(value: object) -> int:
     return value if isinstance(value, int) and 0 <= value < 2**53 else 0
-
-
-def _versions(info: SeriesInfo) -> dict[int, list[dict[str, Any]]]:
-    """Return the regions of each settings version, as stored."""
-    found = {}
-    for version in json_of(info.meta.get("settings"), list) or []:
-        if isinstance(version, dict) and isinstance(version.get("number"), int):
-            regions = version.get("regions")
-            regions = regions if isinstance(regions, list) else []
-            found[version["number"]] = [r for r in regions if isinstance(r, dict)]
-    return found

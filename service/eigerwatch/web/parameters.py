@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import HTTPException, Path, Query
@@ -73,3 +74,9 @@ def scope_of(
         clipped_range(start, stop, 0)
         return Scope("range", start=start or 0, stop=stop)
     return Scope()
+
+
+def attachment(name: str, suffix: str) -> dict[str, str]:
+    """Return the header of an answer that the browser keeps as a file."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:120]
+    return {"Content-Disposition": f'attachment; filename="{safe}_{suffix}"'}
