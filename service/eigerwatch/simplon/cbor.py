@@ -141,8 +141,7 @@ class _Parser:
         if major == 5:
             return self._map(argument, depth)
         if major == 4:
-            self._enter(argument, depth)
-            return [self.item(depth + 1) for _ in range(argument)]
+            return self._array(argument, depth)
         if major == 6:
             self._enter(1, depth)
             return Tag(argument, self.item(depth + 1))
@@ -178,6 +177,28 @@ class _Parser:
         if self.budget < 0:
             raise CborError(f"more than {MAX_ITEMS} data items")
 
+    def _array(self, length: int, depth: int) -> list[Any]:
+        self._enter(length, depth)
+        result: list[Any] = []
+        depth += 1
+        data = self.data
+        pos = self.pos
+        for _ in range(length):
+            # Nearly all are times and dimensions: they cost no call each.
+            head = data[pos]
+            if head == 0x1A:
+                result.append(_UINT32(data, pos + 1)[0])
+                pos += 5
+            elif head == 0x19:
+                result.append(_UINT16(data, pos + 1)[0])
+                pos += 3
+            else:
+                self.pos = pos
+                result.append(self.item(depth))
+                pos = self.pos
+        self.pos = pos
+        return result
+
     def _map(self, length: int, depth: int) -> dict[int | str, Any]:
         self._enter(2 * length, depth)
         result: dict[int | str, Any] = {}
@@ -211,6 +232,10 @@ class _Parser:
             if head < 0x18:
                 result[key] = head
                 pos += 1
+            elif 0x80 <= head < 0x98:
+                self.pos = pos + 1
+                result[key] = self._array(head - 0x80, depth)
+                pos = self.pos
             else:
                 self.pos = pos
                 result[key] = self.item(depth)
