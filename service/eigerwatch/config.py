@@ -149,7 +149,7 @@ def load_settings(
         settings = Settings(**{k: v for k, v in content.items() if v is not None})
         return settings.model_copy(
             update={
-                section: _with(getattr(settings, section), keys)
+                section: _with(section, getattr(settings, section), keys)
                 for section, keys in (command_line or {}).items()
             }
         )
@@ -165,22 +165,25 @@ _KINDS = ("int", "constrained-int")
 """What pydantic puts into the path of an error for a number that may be a word."""
 
 
-def _with(section: BaseModel, keys: Mapping[str, Any]) -> BaseModel:
+def _with(name: str, section: BaseModel, keys: Mapping[str, Any]) -> BaseModel:
     """Return a section with some keys changed, as strictly as at first."""
-    return type(section).model_validate({**section.model_dump(), **keys})
+    try:
+        return type(section).model_validate({**section.model_dump(), **keys})
+    except ValidationError as exc:
+        raise ConfigError(describe(exc, "command line", (name,))) from exc
 
 
-def describe(error: ValidationError, origin: str) -> str:
+def describe(error: ValidationError, origin: str, within: tuple[str, ...] = ()) -> str:
     """Turn pydantic's first complaint into one line with key, value and cure."""
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
+    location = [*within, *(str(part) for part in first["loc"])]
     key = ".".join(
         part
         for part in location
         if part not in TAGS and part not in _KINDS and not part.startswith("literal[")
     )
     variables = [ENV_PREFIX + "__".join(location[:k]).upper() for k in (2, 1)]
-    given = [name for name in variables if name in os.environ]
+    given = [name for name in variables if name in os.environ and not within]
     where = f"environment variable {given[0]}" if given else origin
     more = len(error.errors()) - 1
     if first["type"] == "extra_forbidden":

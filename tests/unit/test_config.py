@@ -265,3 +265,10 @@ def test_a_whole_section_of_the_environment_is_blamed_itself(
     monkeypatch.setenv("EIGERWATCH_ANALYSIS", '{"exclude": ["x"]}')
     with pytest.raises(ConfigError, match="environment variable EIGERWATCH_ANALYSIS:"):
         load_settings()
+
+
+def test_a_wrong_option_is_blamed_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EIGERWATCH_FILTER__HIGH", "5000")
+    assert load_settings(command_line={"filter": {"high": 30}}).filter.high == 30
+    with pytest.raises(ConfigError, match=r"^command line: filter\.high = 3: "):
+        load_settings(command_line={"filter": {"low": 9, "high": 3}})
