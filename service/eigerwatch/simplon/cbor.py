@@ -26,6 +26,8 @@ SHORT_TEXT = 64
 MAX_TEXTS = 1024
 """Texts of at most `SHORT_TEXT` bytes that are remembered."""
 
+_MARK = b"\xd9\xd9\xf7"
+"""`SELF_DESCRIBED` as it is written."""
 _TEXTS: dict[bytes, str] = {}
 _UINT16 = struct.Struct(">H").unpack_from
 _UINT32 = struct.Struct(">I").unpack_from
@@ -88,6 +90,38 @@ def loads(data: Buffer) -> Any:
         exc.partial = {} if parser.ambiguous else parser.outermost or {}
         raise
     return item
+
+
+def entries(data: memoryview, start: int = 0) -> list[tuple[int | str, int, int]]:
+    """Return key, begin and end of each value of a map.
+
+    Parameters
+    ----------
+    data
+        A message that `loads` took.
+    start
+        Where the map begins; one of more than 23 entries is not looked into.
+    """
+    pos = start + 3 if data[start : start + 3] == _MARK else start
+    length = data[pos] - 0xA0
+    if not 0 <= length < 24:
+        return []
+    parser = _Parser(data)
+    parser.pos = pos + 1
+    found = []
+    for _ in range(length):
+        key = parser.item(0)
+        begin = parser.pos
+        parser.item(0)
+        found.append((key, begin, parser.pos))
+    return found
+
+
+def head_size(length: int) -> int:
+    """Return the bytes before a byte string so long, at the least."""
+    limits = (24, 2**8, 2**16, 2**32)
+    sizes = (1, 2, 3, 5)
+    return next((s for n, s in zip(limits, sizes, strict=True) if length < n), 9)
 
 
 class _Parser:

@@ -50,6 +50,21 @@ def seconds(value: object) -> float | None:
     return float(value)
 
 
+def nanoseconds(rational: object) -> int | None:
+    """Return [numerator, denominator] of seconds as integer ns, None if it is none."""
+    if not isinstance(rational, list) or len(rational) != 2:
+        return None
+    numerator, denominator = rational
+    if (
+        type(numerator) is not int
+        or type(denominator) is not int
+        or numerator < 0
+        or denominator <= 0
+    ):
+        return None
+    return whole((numerator * 1_000_000_000 + denominator // 2) // denominator)
+
+
 def text(value: object) -> str | None:
     """Return `value` if it is text and not empty, cut to 256 characters."""
     return _encodable(value[:256]) if isinstance(value, str) and value else None

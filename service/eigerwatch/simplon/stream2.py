@@ -30,11 +30,15 @@ from eigerwatch.simplon.image import (
     check_shape,
     make_image,
 )
+from eigerwatch.simplon.pattern import ImagePattern, pattern_of
 
 MULTI_DIM_ARRAY = 40
 """Tag of [dimensions, typed array], row-major (RFC 8746)."""
 COMPRESSED = 56500
 """DECTRIS' tag of [algorithm, element size, bytes]."""
+
+LEARNING_EVERY = 20
+"""Messages that are parsed before what is known of them is replaced."""
 
 _TYPED_ARRAYS: dict[int, np.dtype[Any]] = {
     64: UINT8,
@@ -61,7 +65,10 @@ _NOT_IN_HEADER = frozenset(
 
 
 class Decoder:
-    """Turns stream v2's messages into model types; keeps nothing between them.
+    """Turns stream v2's messages into model types.
+
+    Between them it keeps only what an image's message looked like: most messages
+    repeat it but for some numbers, and are then not parsed again.
 
     Parameters
     ----------
@@ -71,6 +78,8 @@ class Decoder:
 
     def __init__(self, max_pixels: int) -> None:
         self._max_pixels = max_pixels
+        self._pattern: ImagePattern | None = None
+        self._until_learning = 0
 
     def feed(self, parts: Sequence[Buffer]) -> list[Message | DecodeError]:
         """Take one message and return what it holds.
@@ -89,6 +98,10 @@ class Decoder:
             return [DecodeError(str(exc), kind=exc.kind)]
 
     def _decode(self, data: Buffer) -> list[Message | DecodeError]:
+        if self._pattern is not None:
+            frame = self._pattern.read(data)
+            if frame is not None:
+                return [frame]
         try:
             message = cbor.loads(data)
         except cbor.CborError as exc:
@@ -100,7 +113,9 @@ class Decoder:
             raise DecodeError("the message is no map", kind="cbor")
         kind = message.get("type")
         if kind == "image" and "image_id" in message:
-            return self._image(message)
+            said = self._image(message)
+            self._learn(data, message, said)
+            return said
         if "series_number" in message:
             raise DecodeError(
                 "the preview layout of stream v2, from before release 2022.1, is not "
@@ -117,6 +132,21 @@ class Decoder:
         if kind == "start":
             return self._start(series_id, message)
         return [SeriesEnd(series_id, fields.name(message.get("series_unique_id")))]
+
+    def _learn(
+        self,
+        data: Buffer,
+        message: dict[Any, Any],
+        said: list[Message | DecodeError],
+    ) -> None:
+        self._until_learning -= 1
+        if self._until_learning > 0 or len(said) != 1:
+            return
+        (frame,) = said
+        if isinstance(frame, Frame):
+            # Where every message is another, trying costs little.
+            self._until_learning = LEARNING_EVERY
+            self._pattern = pattern_of(data, message, frame)
 
     def _start(
         self, series_id: int, message: dict[Any, Any]
@@ -174,8 +204,8 @@ class Decoder:
                     series_id,
                     image_id,
                     tuple(images),
-                    _nanoseconds(message.get("start_time")),
-                    _nanoseconds(message.get("real_time")),
+                    fields.nanoseconds(message.get("start_time")),
+                    fields.nanoseconds(message.get("real_time")),
                     unique_id,
                     user_data=None if user_data is None else fields.plain(user_data),
                 )
@@ -262,21 +292,6 @@ def _channels(data: object) -> list[tuple[str, object]]:
         if fields.name(channel) is None:
             raise ImageError(RejectReason.MESSAGE, f"channel name {channel!r:.80}")
     return list(data.items())
-
-
-def _nanoseconds(rational: object) -> int | None:
-    """Return [numerator, denominator] of seconds as integer ns, None if it is none."""
-    if not isinstance(rational, list) or len(rational) != 2:
-        return None
-    numerator, denominator = rational
-    if (
-        type(numerator) is not int
-        or type(denominator) is not int
-        or numerator < 0
-        or denominator <= 0
-    ):
-        return None
-    return fields.whole((numerator * 1_000_000_000 + denominator // 2) // denominator)
 
 
 def _series_start(
