@@ -53,6 +53,27 @@ export function frameTicks([from, to], width, frameTime) {
   return { tickmode: "array", tickvals: values, ticktext: texts };
 }
 
+// Ticks at round times, of an axis whose positions are frames.
+export function timeTicks([from, to], width, frameTime) {
+  const step = niceStep(((to - from) * frameTime) / Math.max(2, width / 120));
+  const digits = Math.max(0, Math.min(9, -Math.floor(Math.log10(step) + 1e-9)));
+  const values = [];
+  const texts = [];
+  for (let k = Math.ceil((from * frameTime) / step); k * step <= to * frameTime; k += 1) {
+    values.push((k * step) / frameTime);
+    texts.push((k * step).toFixed(digits).replace("-", "\u2212"));
+  }
+  return { tickmode: "array", tickvals: values, ticktext: texts };
+}
+
+// As many decimals as the range needs; of large values with a prefix: 1.2345G.
+export function valueFormat([low, high]) {
+  const place = Math.floor(Math.log10((high - low) || 1));
+  const largest = Math.max(Math.abs(low), Math.abs(high));
+  if (largest >= 1e8) return `.${Math.max(3, Math.floor(Math.log10(largest)) - place + 2)}s`;
+  return `,.${Math.max(0, Math.min(8, 1 - place))}f`;
+}
+
 function seconds(value, step) {
   const digits = Math.max(0, Math.min(6, 2 - Math.floor(Math.log10(step) + 1e-9)));
   return `${value.toFixed(digits)} s`;
