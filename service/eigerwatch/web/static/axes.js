@@ -41,9 +41,9 @@ export function steppedEnd(n, announced) {
   return announced && n <= announced ? Math.min(end, announced) : end;
 }
 
-// Ticks with the frame number and, below it, the time.
-export function frameTicks([from, to], width, frameTime) {
-  const step = Math.max(1, niceStep((to - from) / Math.max(2, width / 120)));
+// Ticks, at most so many, with the frame number and, below it, the time.
+export function frameTicks([from, to], most, frameTime) {
+  const step = Math.max(1, niceStep((to - from) / Math.max(2, most)));
   const values = [];
   for (let x = Math.ceil(from / step) * step; x <= to; x += step) values.push(x);
   const texts = values.map((x) => {
@@ -54,8 +54,8 @@ export function frameTicks([from, to], width, frameTime) {
 }
 
 // Ticks at round times, of an axis whose positions are frames.
-export function timeTicks([from, to], width, frameTime) {
-  const step = niceStep(((to - from) * frameTime) / Math.max(2, width / 120));
+export function timeTicks([from, to], most, frameTime) {
+  const step = niceStep(((to - from) * frameTime) / Math.max(2, most));
   const digits = Math.max(0, Math.min(9, -Math.floor(Math.log10(step) + 1e-9)));
   const values = [];
   const texts = [];

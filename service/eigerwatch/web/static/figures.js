@@ -83,5 +83,5 @@ export function showRegion(header) {
   $("region-shown").hidden = $("tiles-of").hidden = region === null;
   if (region === null) return;
   set("region-shown", `Region ${region}`);
-  set("tiles-of", `The figures above are of the whole image; plot, table and histogram of region ${region}.`);
+  set("tiles-of", `Figures above: whole image; plot, table and histogram: region ${region}.`);
 }

@@ -115,7 +115,7 @@ export class Plots {
     const { blocks, name } = this.reference;
     return [{
       type: "scatter", mode: "lines", name: `${panel.name}, reference`, yaxis: panel.yaxis,
-      x: blocks.frame, y: blocks[panel.block], line: { color: colour("--reference"), width: 0.8 },
+      x: blocks.frame, y: blocks[panel.block], line: { color: colour("--reference"), width: 0.8 * thickness() },
       text: name, hovertemplate: "%{text}<br>frame %{x:,d}<extra></extra>",
     }];
   }
@@ -136,7 +136,7 @@ export class Plots {
     const few = blocks.frame.length <= 300;
     const traces = [{
       ...shared, mode: few ? "lines+markers" : "lines", name: panel.name,
-      line: { color: stroke, width: 1.2 }, marker: { color: stroke, size: 4 },
+      line: { color: stroke, width: 1.2 * thickness() }, marker: { color: stroke, size: 4 },
     }];
     const alone = { x: [], y: [] };
     const outside = { x: [], y: [], text: [], symbol: [] };
@@ -161,7 +161,7 @@ export class Plots {
       ...shared, x: outside.x, y: outside.y, text: outside.text, mode: "markers",
       name: `${panel.name}, off scale`, customdata: seconds(outside.x),
       hovertemplate: `${at}<br>${panel.name} %{text}, off scale<extra></extra>`,
-      marker: { color: colour("--alarm"), size: 11, symbol: outside.symbol },
+      marker: { color: colour("--alarm"), size: 11 * thickness(), symbol: outside.symbol },
     });
     if (panel.name === "raw") {
       traces.push({
@@ -190,7 +190,8 @@ export class Plots {
     const width = this.element.clientWidth - size * 8;
     const { frameTime } = this;
     const second = frameTime ? null : header?.frame_time_s ?? null; // line of labels
-    const ticks = frameTime ? timeTicks(span, width, frameTime) : frameTicks(span, width, second);
+    const most = width / (isWall() ? size * 7 : 120);
+    const ticks = frameTime ? timeTicks(span, most, frameTime) : frameTicks(span, most, second);
     const across = second ? "frame and time" : "frame";
     return {
       autosize: true,
@@ -250,6 +251,15 @@ export class Plots {
 
 // Of the plot's labels; on the wall as large as the page's.
 function fontSize(element) {
-  if (isWall()) return Number.parseFloat(getComputedStyle(document.documentElement).fontSize) * 1.15;
+  if (isWall()) return 1.15 * rootSize();
   return element.clientWidth > 1500 ? 15 : 12;
+}
+
+// Lines and signs grow with the letters on the wall.
+function thickness() {
+  return isWall() ? Math.max(1, rootSize() / 16) : 1;
+}
+
+function rootSize() {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 }
