@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from memory_store import MemoryStore
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 KEY = "live:01JABC"
 OLD = "live:01JOLD"
@@ -22,6 +22,7 @@ TRACE = """([id, name]) => {
   return trace && { type: trace.type, x: Array.from(trace.x, Number),
                     y: Array.from(trace.y, Number) };
 }"""
+BEHIND = ["plot", "raw, reference"]
 HAS = f"argument => Boolean(({TRACE})(argument)?.x.length)"
 
 
@@ -65,9 +66,7 @@ def test_a_reference_is_drawn_behind(page: Page, collecting: MemoryStore) -> Non
     trace(page, "plot", "raw, reference")
     expect(page.locator("#reference")).to_have_value(OLD)
     page.select_option("#reference", "")
-    page.wait_for_function(
-        f"argument => !({TRACE})(argument)", arg=["plot", "raw, reference"]
-    )
+    page.wait_for_function(f"argument => !({TRACE})(argument)", arg=BEHIND)
     expect(page.locator("#reference-text")).to_have_text("")
 
 
@@ -96,6 +95,32 @@ def test_a_reference_that_is_gone_is_told_and_ticks_go_on(
     assert page.evaluate("() => window.hacked") is None
     collecting.append(KEY, beam.totals(10))
     drawn(page, N + 10)
+
+
+def test_a_reference_that_does_not_answer_holds_nothing_up(
+    watched: Any, web: Any, collecting: MemoryStore, beam: Any
+) -> None:
+    page = watched.page
+    held: list[Route] = []
+    page.route(re.compile("/trace"), lambda route: held.append(route))
+    page.goto(f"{web.url}?ref={OLD}")
+    drawn(page)
+    for k in range(1, 4):
+        collecting.append(KEY, beam.totals(10))
+        drawn(page, N + 10 * k)
+    assert len(held) == 1
+    held[0].continue_()
+    trace(page, "plot", "raw, reference")
+
+
+def test_a_reference_that_vanishes_is_told(page: Page, collecting: MemoryStore) -> None:
+    drawn(page)
+    page.select_option("#reference", OLD)
+    trace(page, "plot", "raw, reference")
+    collecting.forget(OLD)
+    text = page.locator("#reference-text")
+    expect(text).to_contain_text(f"No reference: no series '{OLD}'", timeout=40_000)
+    page.wait_for_function(f"argument => !({TRACE})(argument)", arg=BEHIND)
 
 
 def test_a_growing_range_does_not_ask_for_the_reference_each_time(

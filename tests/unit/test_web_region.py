@@ -139,13 +139,20 @@ def test_the_cache_reads_a_region_anew_when_its_place_changes(
     assert cache.get(info, "threshold_1").select(Scope()).totals[0] == 6_000_000
 
 
-def test_the_cache_is_bounded_over_regions(store: MemoryStore) -> None:
+@pytest.mark.parametrize(("frames", "kept"), [(10**9, 32), (5 * N, 5), (1, 4)])
+def test_the_cache_is_bounded_over_regions(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, frames: int, kept: int
+) -> None:
+    monkeypatch.setattr("eigerwatch.frames.KEPT_REGION_FRAMES", frames)
     cache = FrameCache(store, limit=2)
     info = store.info(KEY)
     whole = cache.get(info, "threshold_1")
-    for name in ("a", "b", "c"):
-        cache.get(info, "threshold_1", Region(name, ((0, 0),)))
-    assert cache.get(info, "threshold_1") is not whole
+    regions = [Region(f"r{k}", ((0, 0),)) for k in range(40)]
+    for region in regions:
+        known = cache.get(info, "threshold_1", region)
+    assert cache.get(info, "threshold_1") is whole
+    assert cache.get(info, "threshold_1", regions[-1]) is known
+    assert len(cache._regions) == kept
 
 
 def tick_of(client: TestClient, path: str = f"{URL}/trace", **query: Any) -> Any:
@@ -260,3 +267,16 @@ def test_histogram_of_a_scope_leaves_excluded_frames_out(
     assert part["mean"] == pytest.approx(sums.mean())
     assert part["detrended_width"] == pytest.approx(0, abs=1e-6)
     assert part["edges"][0] < 1000 + 2 * (N - 100)
+
+
+def test_a_recent_histogram_is_not_made_anew(
+    client: TestClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eigerwatch.web.distribution.LEAST_S", 3600)
+    assert histogram_of(client, recent=True)["n"] == N
+    store.append(KEY, [6_000_000] * 10)
+    assert histogram_of(client, recent=True)["n"] == N
+    assert histogram_of(client, recent=True, region="b")["n"] == N + 10
+    assert histogram_of(client)["n"] == N + 10
+    # Who has no time to wait for it is given the newest.
+    assert histogram_of(client, recent=True)["n"] == N + 10

@@ -18,8 +18,8 @@ export class HistogramPanel {
     this.panel = new Panel($("histogram-panel"), {
       everyMs: EVERY_MS,
       wanted,
-      load: async ({ series, version: _, ...query }) => {
-        const told = await ask(seriesPath(series, "/histogram", query));
+      load: async ({ series, version: _, ...query }, fresh) => {
+        const told = await ask(seriesPath(series, "/histogram", { ...query, recent: !fresh }));
         return () => this.show(told);
       },
       clear: () => this.show(null),

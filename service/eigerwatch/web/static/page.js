@@ -22,7 +22,7 @@ const $ = (id) => document.getElementById(id);
 
 const { view, problems } = readView(location.search);
 const page = {
-  problems: problems.length ? [`Not understood in the address, and left out: ${problems.join(", ")}.`] : [],
+  problems,
   paused: false,
   link: "disconnected",
   state: null,
@@ -92,6 +92,7 @@ function readAddress() {
   const other = read.view.series !== view.series;
   if (read.view.theme) setTheme(read.view.theme);
   Object.assign(view, read.view);
+  page.problems = read.problems;
   setWall(view.wall);
   if (other) clear();
   change({ y: view.y, ref: view.ref });

@@ -47,7 +47,7 @@ const READ = {
   wall: (text) => ({ 1: true, 0: false })[text],
 };
 
-// { view, problems }: what cannot be used is left at its default, and told.
+// { view, problems }: what cannot be used is left at its default, and told in a sentence.
 export function readView(search) {
   const view = { ...DEFAULTS };
   const problems = [];
@@ -60,7 +60,8 @@ export function readView(search) {
     problems.push(`to=${view.to}`);
     view.to = null;
   }
-  return { view, problems };
+  const text = `Not understood in the address, and left out: ${problems.join(", ")}.`;
+  return { view, problems: problems.length ? [text] : [] };
 }
 
 // The address's part from "?" on; empty where everything is as by default.
