@@ -159,6 +159,10 @@ class MemoryStore:
         with self._lock:
             self._series[key].fields.update(fields)
 
+    def forget(self, key: str) -> None:
+        with self._lock:
+            del self._series[key]
+
     def show(
         self,
         key: str,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class EigerwatchError(Exception):
     """Base of every error that Eigerwatch raises on purpose."""
@@ -78,6 +80,24 @@ class UnknownSeriesError(StoreError):
     def __init__(self, series: str) -> None:
         super().__init__(f"no series {series!r} in the store")
         self.series = series
+
+
+class UnknownRegionError(EigerwatchError, LookupError):
+    """A series has no region of that name. The web answers 404, and says which it has.
+
+    Attributes
+    ----------
+    region
+        The region that was asked for.
+    """
+
+    def __init__(self, series: str, region: str, known: Sequence[str]) -> None:
+        listed = ", ".join(known[:12]) or "none"
+        more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+        super().__init__(
+            f"series {series} has no region {region!r}; it has {listed}{more}"
+        )
+        self.region = region
 
 
 class LeaseError(StoreError):

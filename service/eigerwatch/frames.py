@@ -15,6 +15,14 @@ from eigerwatch.store.info import Ledger, SeriesInfo
 
 READ_FRAMES = 50_000
 """Rows read from the store at a time: 3.2 MB."""
+READ_REGION_FRAMES = 10_000
+"""The same where all regions' rows are read to find one: 16 bytes each."""
+KEPT_REGIONS = 32
+"""Regions kept in memory,"""
+KEPT_REGION_FRAMES = 4_000_000
+"""and of so many frames, each some 40 bytes,"""
+LEAST_REGIONS = 4
+"""but those used last always: who looks at them would read them anew each time."""
 NO_FRAME = 2**63 - 1
 _NUMBERS = itertools.count()
 KEPT_CHANGES = 1000
@@ -42,9 +50,24 @@ class RowReader(Protocol):
         """Return FRAME_RECORDs of [start, stop), clipped; not stored: all zero."""
         ...
 
+    def region_rows(
+        self, key: str, channel: str, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        """Return (n, regions) of REGION_ROW of [start, stop), clipped, as `rows`."""
+        ...
+
     def rejected(self, key: str, channel: str) -> dict[int, str]:
         """Return the rejected frames and why."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One region of a series' images, by its name in all settings versions."""
+
+    name: str
+    columns: tuple[tuple[int, int], ...]
+    """(settings version, column of the region rows); other versions lack it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +94,24 @@ class Selection:
 
 
 class SeriesFrames:
-    """Totals, flags and times of one channel of one series; thread-safe."""
+    """Totals, flags and times of one channel of one series; thread-safe.
 
-    def __init__(self, reader: RowReader, series: str, channel: str) -> None:
+    Parameters
+    ----------
+    region
+        Whose counts stand for the frames' totals; None: all pixels that count.
+    """
+
+    def __init__(
+        self,
+        reader: RowReader,
+        series: str,
+        channel: str,
+        region: Region | None = None,
+    ) -> None:
         self.series = series
         self.channel = channel
+        self.region = region
         self.number = next(_NUMBERS)
         """Unlike that of any other, also of the same series read anew."""
         self.settings: int | None = None
@@ -90,7 +126,7 @@ class SeriesFrames:
         self._reader = reader
         self._lock = threading.Lock()
         self._n = 0
-        self._data = {name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()}
+        self._data = _no_data()
         self._rejected: np.ndarray = np.zeros(0, np.int64)
         self._life = (0, 0)
         """When the series began and was last written to [ms], as last read."""
@@ -112,9 +148,7 @@ class SeriesFrames:
             n = ledger.highest + 1
             if n < self._n:  # the series was forgotten and written anew
                 self._n = 0
-                self._data = {
-                    name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()
-                }
+                self._data = _no_data()
                 self._rejected, self.ledger = np.zeros(0, np.int64), None
                 self.settings, self.settings_start = None, 0
             first_new = self._n
@@ -175,7 +209,7 @@ class SeriesFrames:
         """Return the stored frames of `scope`, copied."""
         with self._lock:
             start, stop = self._bounds(scope)
-            positions = np.flatnonzero(self._stored(start, stop)) + start
+            positions = np.flatnonzero(self._counted(start, stop)) + start
             return Selection(positions, self._data["total"][positions])
 
     def _bounds(self, scope: Scope) -> tuple[int, int]:
@@ -203,17 +237,20 @@ class SeriesFrames:
             stop = min(stop, self._n)
             start = min(start, stop)
             found = np.zeros(stop - start, FRAME_RECORD)
-            for name, column in self._data.items():
-                found[name] = column[start:stop]
+            for name in _COLUMNS:
+                found[name] = self._data[name][start:stop]
             found["flags"][~self._stored(start, stop)] = 0
             return found
 
     def span(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return totals (uint64) and stored (bool) of the frames [start, stop)."""
+        """Return totals (uint64) and stored (bool) of the frames [start, stop).
+
+        Frames that were counted without the region count as not stored here.
+        """
         with self._lock:
             stop = min(stop, self._n)
             start = min(start, stop)
-            return self._data["total"][start:stop].copy(), self._stored(start, stop)
+            return self._data["total"][start:stop].copy(), self._counted(start, stop)
 
     def holes(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return runs of frames without data in [start, stop): first, length, rejected.
@@ -287,17 +324,46 @@ class SeriesFrames:
         wanted = FrameFlag.STORED | FrameFlag.REJECTED
         return np.asarray((flags & int(wanted)) == int(FrameFlag.STORED))
 
+    def _counted(self, start: int, stop: int) -> np.ndarray:
+        """Return which frames are stored and have a sum of the region meant."""
+        counted = self._data["counted"][start:stop]
+        return np.asarray(self._stored(start, stop) & counted)
+
     def _read(self, start: int, stop: int) -> None:
         for name, column in self._data.items():
             if stop > len(column):
                 self._data[name] = np.zeros(max(stop, 2 * len(column)), column.dtype)
                 self._data[name][: len(column)] = column
-        for first in range(start, stop, READ_FRAMES):
-            last = min(first + READ_FRAMES, stop)
+        piece = READ_FRAMES if self.region is None else READ_REGION_FRAMES
+        for first in range(start, stop, piece):
+            last = min(first + piece, stop)
             rows = self._reader.rows(self.series, self.channel, first, last)
+            counted: np.ndarray | bool = True
+            if self.region is not None:
+                counted = self._take_region(self.region, rows, first)
             for name in _COLUMNS:
                 self._data[name][first : first + len(rows)] = rows[name]
+            self._data["counted"][first : first + len(rows)] = counted
         self._n = max(self._n, stop)
+
+    def _take_region(self, region: Region, rows: np.ndarray, first: int) -> np.ndarray:
+        """Put the region's counts in place of the frames', and return which have any.
+
+        Which column is the region depends on the settings a frame was counted with.
+        """
+        table = self._reader.region_rows(
+            self.series, self.channel, first, first + len(rows)
+        )
+        counted = np.zeros(len(rows), np.bool_)
+        known = min(len(rows), len(table))  # the newest rows may hold no region
+        for version, column in region.columns:
+            if column >= table.shape[1]:
+                continue
+            here = np.flatnonzero(rows["settings"][:known] == version)
+            for name in ("total", "kept", "sentinel"):
+                rows[name][here] = table[name][here, column]
+            counted[here] = True
+        return counted
 
     def _fill_holes(self, n_stored: int) -> None:
         """Read again where frames came late, newest first, until all are found."""
@@ -317,16 +383,30 @@ class SeriesFrames:
 
 
 class FrameCache:
-    """The series looked at lately, at most `limit` of them in memory."""
+    """The series looked at lately, at most `limit` of them in memory.
+
+    Regions are counted apart: however many are looked at, the whole images stay.
+    """
 
     def __init__(self, reader: RowReader, limit: int = 8) -> None:
         self._reader = reader
         self._limit = limit
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], SeriesFrames] = OrderedDict()
+        self._regions: OrderedDict[tuple[str, str, str], SeriesFrames] = OrderedDict()
 
-    def get(self, info: SeriesInfo, channel: str) -> SeriesFrames:
-        """Return the frames of one channel, brought up to what `info` says."""
+    def get(
+        self, info: SeriesInfo, channel: str, region: Region | None = None
+    ) -> SeriesFrames:
+        """Return the frames of one channel, brought up to what `info` says.
+
+        Parameters
+        ----------
+        region
+            Whose counts are meant; None: those of the whole image.
+        """
+        if region is not None:
+            return self._get_region(info, channel, region)
         key = (info.key, channel)
         with self._lock:
             frames = self._kept.pop(key, None)
@@ -337,3 +417,28 @@ class FrameCache:
                 self._kept.popitem(last=False)
         frames.refresh(info)
         return frames
+
+    def _get_region(
+        self, info: SeriesInfo, channel: str, region: Region
+    ) -> SeriesFrames:
+        key = (info.key, channel, region.name)
+        with self._lock:
+            frames = self._regions.pop(key, None)
+            if frames is None or frames.region != region:  # its place changed
+                frames = SeriesFrames(self._reader, info.key, channel, region)
+            self._regions[key] = frames
+            known = sum(one.n for one in self._regions.values())
+            while len(self._regions) > LEAST_REGIONS and (
+                len(self._regions) > KEPT_REGIONS or known > KEPT_REGION_FRAMES
+            ):
+                _, gone = self._regions.popitem(last=False)
+                known -= gone.n
+        frames.refresh(info)
+        return frames
+
+
+def _no_data() -> dict[str, np.ndarray]:
+    data: dict[str, np.ndarray] = {
+        name: np.zeros(0, dtype) for name, dtype in _COLUMNS.items()
+    }
+    return {**data, "counted": np.zeros(0, np.bool_)}

@@ -20,10 +20,13 @@ from eigerwatch.web.parameters import (
     From,
     Last,
     Px,
+    RegionName,
     SeriesKey,
     To,
+    UnitName,
     clipped_range,
     resolved,
+    resolved_region,
     scope_of,
 )
 from eigerwatch.web.security import same_origin
@@ -113,12 +116,23 @@ def create_router(watch: Watch, hub: LiveHub) -> APIRouter:
         start: From = None,
         stop: To = None,
         px: Px = 1600,
+        region: RegionName = None,
+        unit: UnitName = "normalised",
     ) -> Response:
         """Return a range as one binary tick, as the live WebSocket sends it."""
         info, channel = resolved(watch, series, channel)
         highest = info.ledgers[channel].highest if channel in info.ledgers else -1
         start, stop_given = clipped_range(start, stop, highest + 1)[0], stop
-        view = View(info.key, channel, start, stop_given, points_for(px))
+        part = resolved_region(info, region)
+        view = View(
+            info.key,
+            channel,
+            start,
+            stop_given,
+            points_for(px),
+            region=part,
+            unit=unit,
+        )
         return Response(watch.tick(view, info).data, media_type=BINARY)
 
     @router.get("/series/{series}/statistics", tags=["statistics"])
@@ -131,6 +145,7 @@ def create_router(watch: Watch, hub: LiveHub) -> APIRouter:
         seconds: Annotated[
             float | None, Query(gt=0, lt=2**40, allow_inf_nan=False)
         ] = None,
+        region: RegionName = None,
     ) -> schemas.Statistics:
         """Return the statistics of a selection, raw and detrended.
 
@@ -139,8 +154,11 @@ def create_router(watch: Watch, hub: LiveHub) -> APIRouter:
         """
         scope = scope_of(start, stop, last, seconds)
         info, channel = resolved(watch, series, channel)
-        description = watch.ticks.describe(info, channel, scope)
-        return describing.statistics(info.key, channel, scope.kind, description)
+        part = resolved_region(info, region)
+        description = watch.ticks.describe(info, channel, scope, part)
+        return describing.statistics(
+            info.key, channel, scope.kind, description, part.name if part else None
+        )
 
     @router.get("/series/{series}/events", tags=["events"])
     def events(
@@ -175,13 +193,23 @@ def create_router(watch: Watch, hub: LiveHub) -> APIRouter:
         px: Px = 1600,
         scope: Literal["whole", "frames", "seconds", "range"] = "whole",
         window: Annotated[float, Query(gt=0, lt=2**40, allow_inf_nan=False)] = 10_000,
+        region: RegionName = None,
+        unit: UnitName = "normalised",
     ) -> Response:
         """Return the newest tick: the live WebSocket's bytes, for polling."""
         wanted = ViewMessage.model_validate(
-            {"from": start, "to": stop, "px": px, "scope": scope, "window": window}
+            {
+                "from": start,
+                "to": stop,
+                "px": px,
+                "scope": scope,
+                "window": window,
+                "unit": unit,
+            }
         )
         info, channel = resolved(watch, series, channel)
-        built = watch.tick(wanted.view(info.key, channel), info)
+        part = resolved_region(info, region)
+        built = watch.tick(wanted.view(info.key, channel, part), info)
         if built.seq == since:
             return Response(status_code=204)
         return Response(built.data, media_type=BINARY)

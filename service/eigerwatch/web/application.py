@@ -15,7 +15,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.frames import FrameCache
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
-from eigerwatch.web import analysing, api, downloads, images, noting, schemas
+from eigerwatch.web import (
+    analysing,
+    api,
+    distribution,
+    downloads,
+    images,
+    noting,
+    schemas,
+)
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub, software_version
@@ -32,10 +40,10 @@ All but notes and exclusions only reads. Frames are numbered from 0 (image_id); 
 ranges are [from, to). 64-bit integers are decimal strings; unknown is null.
 
 Live data come by the WebSocket `/api/v1/live`. The client says `view` (series or \
-`live`, channel, from, to, px, scope, window) and confirms every binary tick with \
-`ack` and its `seq`; the server says `hello`, `state` (at least once a second), \
-`event` and `error`. A tick is: u32 magic `EWT1`, u32 header length, JSON header, \
-then the header's `blocks`, little-endian, each at a multiple of 8 bytes.
+`live`, channel, region, from, to, px, scope, window, unit) and confirms every \
+binary tick with `ack` and its `seq`; the server says `hello`, `state` (at least \
+once a second), `event` and `error`. A tick is: u32 magic `EWT1`, u32 header length, \
+JSON header, then the header's `blocks`, little-endian, each at a multiple of 8 bytes.
 """
 
 
@@ -104,6 +112,7 @@ def create_app(
     app.include_router(analysing.health_router(watch, beam))
     app.include_router(noting.create_router(watch, notes))
     app.include_router(images.create_router(watch))
+    app.include_router(distribution.create_router(watch, assessor))
     app.include_router(downloads.create_router(watch))
     app.include_router(pages.router())
     app.mount("/static", OwnFiles(directory=STATIC), name="static")

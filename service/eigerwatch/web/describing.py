@@ -77,7 +77,11 @@ def _ledger(ledger: Ledger) -> schemas.Ledger:
 
 
 def statistics(
-    series_key: str, channel: str, scope: str, description: Description
+    series_key: str,
+    channel: str,
+    scope: str,
+    description: Description,
+    region: str | None = None,
 ) -> schemas.Statistics:
     """Return the statistics of a selection."""
     content = description.as_dict()
@@ -85,6 +89,7 @@ def statistics(
     return schemas.Statistics(
         series=series_key,
         channel=channel,
+        region=region,
         scope=scope,
         first=None if first is None else round(first),
         newest=None if last is None else round(last),

@@ -14,14 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.frames import Scope
+from eigerwatch.errors import StoreError, UnknownRegionError, UnknownSeriesError
+from eigerwatch.frames import Region, Scope
 from eigerwatch.sections import WebSettings
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import StoredEvent
 from eigerwatch.web import tick
 from eigerwatch.web.beam import BeamWatch
-from eigerwatch.web.ticks import PROTOCOL, Tick, View, points_for
+from eigerwatch.web.regional import region_of
+from eigerwatch.web.ticks import PROTOCOL, Tick, Unit, View, points_for
 from eigerwatch.web.watch import LIVE, Situation, Watch
 
 CREDIT = 2
@@ -51,10 +52,13 @@ class ViewMessage(_ClientMessage):
     """Frames of the statistics; ``range``: those shown."""
     window: float = Field(default=10_000, gt=0, lt=2**40, allow_inf_nan=False)
     """Newest frames or seconds of the scopes ``frames`` and ``seconds``."""
+    region: str | None = Field(default=None, max_length=256)
+    """Name or place of a region; None: the whole image."""
+    unit: Unit = "normalised"
     hz: float = Field(default=4, gt=0, le=20, allow_inf_nan=False)
 
-    def view(self, series: str, channel: str) -> View:
-        """Return the view with series and channel resolved."""
+    def view(self, series: str, channel: str, region: Region | None = None) -> View:
+        """Return the view with series, channel and region resolved."""
         stop = self.stop
         if stop is not None and stop <= (self.start or 0):
             stop = (self.start or 0) + 1
@@ -64,7 +68,16 @@ class ViewMessage(_ClientMessage):
             scope = Scope()
         else:
             scope = Scope(self.scope, last=self.window)
-        return View(series, channel, self.start, stop, points_for(self.px), scope)
+        return View(
+            series,
+            channel,
+            self.start,
+            stop,
+            points_for(self.px),
+            scope,
+            region,
+            self.unit,
+        )
 
 
 class AckMessage(_ClientMessage):
@@ -90,6 +103,8 @@ class _Client:
     sent_s: float = 0.0
     unconfirmed: set[int] = field(default_factory=set)
     texts: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_TEXTS))
+    refused: str | None = None
+    """Why there is no such region, as last told."""
     state: str | None = None
     tick: tuple[int, bytes] | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -201,8 +216,14 @@ class LiveHub:
                         tick.dumps(event_message(info.key, event))
                         for event in events[told:]
                     ]
-                built = self._watch.tick(wanted.view(info.key, channel), info)
+                region = region_of(info, wanted.region)
+                built = self._watch.tick(wanted.view(info.key, channel, region), info)
                 found.ticks.append((client, info, built))
+                client.refused = None
+            except UnknownRegionError as exc:  # perhaps of the next series only
+                if client.view_changed or client.refused != str(exc):
+                    found.refusals[client] = error_message(str(exc), "region")
+                client.refused = str(exc)
             except (LookupError, UnknownSeriesError) as exc:
                 if client.view_changed and wanted.series != LIVE:
                     text = str(exc.args[0]) if exc.args else str(exc)
@@ -292,9 +313,15 @@ def event_dict(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def error_message(text: str) -> str:
-    """Return the ``error`` message of the live protocol: a request is refused."""
-    return tick.dumps({"t": "error", "text": text})
+def error_message(text: str, about: str | None = None) -> str:
+    """Return the ``error`` message of the live protocol: a request is refused.
+
+    Parameters
+    ----------
+    about
+        The choice that cannot be had, where it is a single one.
+    """
+    return tick.dumps({"t": "error", "text": text, "about": about})
 
 
 def software_version() -> str:

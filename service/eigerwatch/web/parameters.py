@@ -7,9 +7,12 @@ from typing import Annotated
 
 from fastapi import HTTPException, Path, Query
 
-from eigerwatch.frames import Scope
+from eigerwatch.errors import UnknownRegionError
+from eigerwatch.frames import Region, Scope
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import schemas
+from eigerwatch.web.regional import region_of
+from eigerwatch.web.ticks import Unit
 from eigerwatch.web.watch import Watch
 
 BINARY = "application/octet-stream"
@@ -17,6 +20,17 @@ BINARY = "application/octet-stream"
 SeriesKey = Annotated[str, Path(description="Series key, e.g. ``live:01J…``.")]
 Channel = Annotated[
     str | None, Query(description="Channel; by default the series' first.")
+]
+RegionName = Annotated[
+    str | None,
+    Query(
+        max_length=256,
+        description="Name or place of a region, whose counts are then meant; by "
+        "default the whole image.",
+    ),
+]
+UnitName = Annotated[
+    Unit, Query(description="Of the values: parts of their mean, or counts per frame.")
 ]
 From = Annotated[
     int | None, Query(alias="from", ge=0, lt=2**40, description="First frame.")
@@ -32,7 +46,10 @@ Px = Annotated[int, Query(ge=1, le=20_000, description="Width of the plot [pixel
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
     400: {"model": schemas.Problem, "description": "The parameters contradict."},
-    404: {"model": schemas.Problem, "description": "No such series or channel."},
+    404: {
+        "model": schemas.Problem,
+        "description": "No such series, channel or region.",
+    },
     503: {"model": schemas.Problem, "description": "The store does not answer."},
 }
 TICK: dict[int | str, dict[str, object]] = {
@@ -49,6 +66,14 @@ def resolved(watch: Watch, series: str, channel: str | None) -> tuple[SeriesInfo
         return watch.resolve(series, channel)
     except LookupError as exc:
         raise HTTPException(404, str(exc.args[0])) from exc
+
+
+def resolved_region(info: SeriesInfo, wanted: str | None) -> Region | None:
+    """Return the region meant, None for the whole image, or answer 404."""
+    try:
+        return region_of(info, wanted)
+    except UnknownRegionError as exc:
+        raise HTTPException(404, str(exc), {"X-Refused": "region"}) from exc
 
 
 def clipped_range(start: int | None, stop: int | None, n: int) -> tuple[int, int]:

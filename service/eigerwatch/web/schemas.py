@@ -154,6 +154,8 @@ class Statistics(_Answer):
 
     series: str
     channel: str
+    region: str | None
+    """Whose counts these are; null: of the whole image."""
     scope: str
     """whole, frames, seconds or range."""
     first: int | None
@@ -169,6 +171,43 @@ class Statistics(_Answer):
     """Rise of the line from the first to the last frame [% of the mean]."""
     shot_noise: ShotNoise
     """Of the detrended values."""
+
+
+class Histogram(_Answer):
+    """Frames by their intensity, raw and detrended, in the same bins."""
+
+    series: str
+    channel: str
+    region: str | None
+    """Whose counts these are; null: of the whole image."""
+    scope: str
+    """whole, frames, seconds or range."""
+    n: int
+    """Frames used; with fewer than 8 all lists are empty."""
+    excluded: int
+    """Frames left out."""
+    usage_text: str
+    """Which frames these figures rest on."""
+    unit: str
+    """Of edges, widths and curve_x: normalised (parts of the mean) or counts."""
+    mean: float | None
+    """[counts]"""
+    edges: list[float]
+    """Limits of the bins, one more than there are bins."""
+    raw: list[int]
+    detrended: list[int]
+    raw_outside: list[int]
+    """Frames below the first bin, and above the last."""
+    detrended_outside: list[int]
+    raw_width: float | None
+    """Standard deviation."""
+    detrended_width: float | None
+    counting_width: float | None
+    """Standard deviation of pure photon counting, sqrt(mean)."""
+    curve_x: list[float]
+    curve_y: list[float]
+    """Frames per bin that pure counting would give; of the same area as the bars."""
+    text: str
 
 
 class Region(_Answer):

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
@@ -16,10 +16,11 @@ from eigerwatch.analysis import decimate
 from eigerwatch.analysis.exclusion import Interval, mask_of
 from eigerwatch.analysis.shot_noise import shot_noise
 from eigerwatch.analysis.statistics import Description, describe, finite_or_none
-from eigerwatch.frames import FrameCache, Scope, SeriesFrames
+from eigerwatch.frames import FrameCache, Region, Scope, SeriesFrames
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import tick
 from eigerwatch.web.assessing import WHOLE, Answer, Assessor, summary
+from eigerwatch.web.regional import region_names
 from eigerwatch.web.source import RECEIVING_STATES, Judgement
 from eigerwatch.web.window import Windows
 
@@ -30,6 +31,8 @@ MAX_HOLES = 500
 LONG_SERIES = 200_000
 """Beyond so many frames, live statistics are renewed once a second only."""
 KEPT_TICKS = 64
+Unit = Literal["normalised", "counts"]
+"""Of the values to draw: parts of their mean, or counts per frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class View:
     points: int = MAX_POINTS
     scope: Scope = WHOLE
     """Frames of the statistics table."""
+    region: Region | None = None
+    """Whose counts are drawn and described; None: those of the whole image."""
+    unit: Unit = "normalised"
 
 
 def points_for(px: int) -> int:
@@ -84,15 +90,19 @@ class TickBuilder:
     ) -> Tick:
         """Return the view's tick; the one built before where nothing changed."""
         frames = self.frames.get(info, view.channel)
+        drawn = frames
+        if view.region is not None:
+            drawn = self.frames.get(info, view.channel, view.region)
         live = judgement.state in RECEIVING_STATES
         answer = self.assessor.assess_soon(info, view.channel)
         left_out = answer.assessment.excluded.intervals if answer else ()
         with self._lock:
-            version = frames.version
-            whole = self._describe(frames, WHOLE, live, left_out)
-            scoped = self._describe(frames, view.scope, live, left_out)
+            version = frames.version, drawn.version
+            total = self._describe(frames, WHOLE, live, left_out)
+            whole = self._describe(drawn, WHOLE, live, left_out)
+            scoped = self._describe(drawn, view.scope, live, left_out)
             content = (
-                version, whole.version, scoped.version, id(answer),
+                version, total.version, whole.version, scoped.version, id(answer),
                 judgement, info.state, info.number_of_images, n_events,
             )  # fmt: skip
             known = self._ticks.pop(view, None)
@@ -103,8 +113,8 @@ class TickBuilder:
                     recent = self._windows.figures(frames, info.frame_time_s, left_out)
                 data = _encode(
                     self.epoch, self._seq, view, info, judgement, n_events,
-                    frames, whole.description, scoped.description, answer,
-                    recent,
+                    drawn, total.description, whole.description,
+                    scoped.description, answer, recent,
                 )  # fmt: skip
                 known = Tick(self._seq, data, content)
             self._ticks[view] = known
@@ -112,9 +122,15 @@ class TickBuilder:
                 self._ticks.popitem(last=False)
             return known
 
-    def describe(self, info: SeriesInfo, channel: str, scope: Scope) -> Description:
+    def describe(
+        self,
+        info: SeriesInfo,
+        channel: str,
+        scope: Scope,
+        region: Region | None = None,
+    ) -> Description:
         """Return exact statistics of a scope, without the frames that do not count."""
-        selection = self.frames.get(info, channel).select(scope)
+        selection = self.frames.get(info, channel, region).select(scope)
         left_out = self.assessor.excluded(info, channel, selection.positions).mask
         return describe(selection.totals[~left_out], selection.positions[~left_out])
 
@@ -125,7 +141,7 @@ class TickBuilder:
         live: bool,
         left_out: tuple[Interval, ...],
     ) -> _Described:
-        key = (frames.series, frames.channel, scope)
+        key = (frames.series, frames.channel, frames.region, scope)
         known = self._described.pop(key, None)
         now_s = time.monotonic()
         fresh = known is not None and (
@@ -159,6 +175,7 @@ def _encode(
     judgement: Judgement,
     n_events: int,
     frames: SeriesFrames,
+    total: Description,
     whole: Description,
     scoped: Description,
     answer: Answer | None,
@@ -170,8 +187,11 @@ def _encode(
     totals, stored = frames.span(start, stop)
     shown = decimate.envelope(start, totals, stored, view.points)
     mean = whole.mean if whole.raw.count and whole.mean else 1.0
-    raw = shown.values.astype(np.float64) / mean
-    trend = whole.slope / mean * (shown.frames - np.nan_to_num(whole.centre))
+    unit = mean if view.unit == "counts" else 1.0
+    centre = float(np.nan_to_num(whole.centre))
+    slope = unit * whole.slope / mean
+    raw = unit * (shown.values.astype(np.float64) / mean)
+    trend = slope * (shown.frames - centre)
     newest, newest_ns = frames.newest()
     first, length, rejected = _join(*frames.holes(start, stop), shown.bin_width)
     ledger = frames.ledger
@@ -192,6 +212,12 @@ def _encode(
         "mean": finite_or_none(whole.mean),
         "slope": finite_or_none(whole.slope),
         "x_mid": finite_or_none(whole.centre),
+        "region": None if view.region is None else view.region.name,
+        "regions": region_names(info),
+        "unit": view.unit,
+        "fit": [unit + slope * (at - centre) for at in (start, stop - 1)]
+        if whole.raw.count and whole.mean
+        else None,
         "frame_time_s": info.frame_time_s,
         "newest": newest,
         "t_newest": newest_ns / 1e6 or None,
@@ -205,17 +231,17 @@ def _encode(
         "recent": recent,
         "assessment": None if answer is None else summary(answer),
         "tiles": {
-            "cv_percent": finite_or_none(whole.detrended.cv_percent),
-            **shot_noise(whole.detrended).as_dict(),
-            "mean": finite_or_none(whole.mean),
-            "drift_percent": finite_or_none(whole.drift_percent),
+            "cv_percent": finite_or_none(total.detrended.cv_percent),
+            **shot_noise(total.detrended).as_dict(),
+            "mean": finite_or_none(total.mean),
+            "drift_percent": finite_or_none(total.drift_percent),
         },
         "quartiles": {
-            name: [finite_or_none(q / mean) for q in (t.q25, t.median, t.q75)]
+            name: [finite_or_none(unit * (q / mean)) for q in (t.q25, t.median, t.q75)]
             for name, t in (("raw", whole.raw), ("det", whole.detrended))
         },
     }
-    blocks = {
+    blocks: dict[str, np.ndarray] = {
         "frame": shown.frames,
         "raw": raw.astype(np.float32),
         "det": (raw - trend).astype(np.float32),

@@ -1,5 +1,7 @@
 // Questions to the REST API, and panels that ask again as long as somebody looks.
 
+import { decodeTick } from "./tick.js";
+
 const TIMEOUT_MS = 60000;
 const MOST_OF_TIME = 20; // a panel waits so many times as long as its answer took
 
@@ -13,6 +15,13 @@ export async function ask(path, { method = "GET", body = null } = {}) {
   });
   if (!response.ok) throw new Error(await sentence(response));
   return response.status === 204 ? null : response.json();
+}
+
+// The tick of an answer, as the live connection brings it.
+export async function askTick(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!response.ok) throw new Error(await sentence(response));
+  return decodeTick(await response.arrayBuffer());
 }
 
 async function sentence(response) {

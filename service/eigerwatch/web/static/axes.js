@@ -41,9 +41,9 @@ export function steppedEnd(n, announced) {
   return announced && n <= announced ? Math.min(end, announced) : end;
 }
 
-// Ticks with the frame number and, below it, the time.
-export function frameTicks([from, to], width, frameTime) {
-  const step = Math.max(1, niceStep((to - from) / Math.max(2, width / 120)));
+// Ticks, at most so many, with the frame number and, below it, the time.
+export function frameTicks([from, to], most, frameTime) {
+  const step = Math.max(1, niceStep((to - from) / Math.max(2, most)));
   const values = [];
   for (let x = Math.ceil(from / step) * step; x <= to; x += step) values.push(x);
   const texts = values.map((x) => {
@@ -51,6 +51,27 @@ export function frameTicks([from, to], width, frameTime) {
     return frameTime ? `${frame}<br>${seconds(x * frameTime, step * frameTime)}` : frame;
   });
   return { tickmode: "array", tickvals: values, ticktext: texts };
+}
+
+// Ticks at round times, of an axis whose positions are frames.
+export function timeTicks([from, to], most, frameTime) {
+  const step = niceStep(((to - from) * frameTime) / Math.max(2, most));
+  const digits = Math.max(0, Math.min(9, -Math.floor(Math.log10(step) + 1e-9)));
+  const values = [];
+  const texts = [];
+  for (let k = Math.ceil((from * frameTime) / step); k * step <= to * frameTime; k += 1) {
+    values.push((k * step) / frameTime);
+    texts.push((k * step).toFixed(digits).replace("-", "\u2212"));
+  }
+  return { tickmode: "array", tickvals: values, ticktext: texts };
+}
+
+// As many decimals as the range needs; of large values with a prefix: 1.2345G.
+export function valueFormat([low, high]) {
+  const place = Math.floor(Math.log10((high - low) || 1));
+  const largest = Math.max(Math.abs(low), Math.abs(high));
+  if (largest >= 1e8) return `.${Math.max(3, Math.floor(Math.log10(largest)) - place + 2)}s`;
+  return `,.${Math.max(0, Math.min(8, 1 - place))}f`;
 }
 
 function seconds(value, step) {

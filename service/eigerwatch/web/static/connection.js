@@ -136,6 +136,10 @@ export class Connection {
       this.on.state({ ...state, since: state.since_ms, now: state.now_ms });
     }
     const response = await fetchChecked(`/api/v1/tick?${query}`, [204, 404]);
+    if (response.status === 404) {
+      const { detail } = await response.json();
+      this.on.error({ text: detail, about: response.headers.get("X-Refused") });
+    }
     if (response.status !== 200 || !this.polling) return;
     const tick = decodeTick(await response.arrayBuffer());
     this.newEpoch(tick.header.epoch);

@@ -68,8 +68,20 @@ export function showNewest(header, serverNowMs) {
   set("newest", `${moment(header.t_newest)}, ${age(seconds)} ago`);
 }
 
-export function showRange(header, zoomed) {
+export function showRange(header, zoomed, axis) {
   if (!header || !zoomed) return set("range", "whole series");
   const shown = header.bin > 1 ? `, smallest and largest of every ${header.bin}` : ", every frame";
-  set("range", `frames ${integer(header.from)} to ${integer(header.to - 1)}${shown}`);
+  const time = (frame) => fixed(frame * header.frame_time_s, 3);
+  const seconds = axis === "time" && header.frame_time_s
+    ? `${time(header.from)} to ${time(header.to - 1)} s, ` : "";
+  set("range", `${seconds}frames ${integer(header.from)} to ${integer(header.to - 1)}${shown}`);
+}
+
+// Whose counts the plot and the table are of; the tiles stay those of the whole image.
+export function showRegion(header) {
+  const region = header?.region ?? null;
+  $("region-shown").hidden = $("tiles-of").hidden = region === null;
+  if (region === null) return;
+  set("region-shown", `Region ${region}`);
+  set("tiles-of", `Figures above: whole image; plot, table and histogram: region ${region}.`);
 }

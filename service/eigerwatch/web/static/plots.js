@@ -1,45 +1,33 @@
 // Two stacked panels, raw and detrended, with a strip for gaps and events between.
 // SVG scatter only: a control-room PC without GPU has no WebGL.
 
-import { frameTicks, fullRange, robustRange, steppedEnd } from "./axes.js";
+import { frameTicks, fullRange, robustRange, steppedEnd, timeTicks, valueFormat } from "./axes.js";
 import { colour } from "./figures.js";
-import { FOUND_WORDS, KIND_WORDS, span as framesText } from "./format.js";
+import { KIND_WORDS, counts } from "./format.js";
+import { foundTrace, shade, stripTraces } from "./strip.js";
+import { isWall } from "./wall.js";
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false };
 const PANELS = [
-  { name: "raw", block: "raw", yaxis: "y", title: "raw / mean" },
-  { name: "detrended", block: "det", yaxis: "y2", title: "detrended / mean" },
+  { name: "raw", block: "raw", yaxis: "y" },
+  { name: "detrended", block: "det", yaxis: "y2" },
 ];
 const NOTHING = ["y", "y2", "y3"].map((yaxis) => ({ type: "scatter", x: [], y: [], yaxis }));
-const EVENT_SYMBOLS = {
-  topup: "triangle-up-open", damaged: "diamond-open", empty: "circle-open",
-  step: "triangle-right-open", spike: "star-triangle-up-open", settings: "square-open",
-};
-// Of what the analysis found; filled where the frames do not count.
-const FOUND_SYMBOLS = {
-  empty: "circle", damaged: "diamond", topup: "triangle-up", step: "triangle-right",
-  spike: "star", drift: "triangle-ne",
-};
-const ALARMING = ["empty", "damaged"];
-const MOST_MARKED = 200;
 
 export class Plots {
-  // onRange(from, to): the user zoomed to these frames; (null, null): back to all.
-  constructor(element, onRange) {
+  // view: with y (robust, full) and axis (frame, time); onRange(from, to): the user
+  // zoomed to these frames; (null, null): back to all.
+  constructor(element, view, onRange) {
     this.element = element;
+    this.view = view;
     this.onRange = onRange;
-    this.mode = "robust";
     this.tick = null;
+    this.reference = null;
     this.events = [];
     this.found = { events: [], intervals: [] };
     this.drawn = false;
     this.queue = Promise.resolve();
     new ResizeObserver(() => this.resized()).observe(element);
-  }
-
-  setMode(mode) {
-    this.mode = mode;
-    return this.redraw();
   }
 
   setEvents(events) {
@@ -49,6 +37,12 @@ export class Plots {
   // What the analysis found: events, and the intervals that do not count.
   setFound(found) {
     this.found = found;
+    return this.tick ? this.redraw() : this.queue;
+  }
+
+  // { blocks, name } of another series, drawn behind; null: none.
+  setReference(reference) {
+    this.reference = reference;
     return this.tick ? this.redraw() : this.queue;
   }
 
@@ -85,14 +79,15 @@ export class Plots {
       span = this.span(header);
       PANELS.forEach((panel, index) => {
         const values = blocks[panel.block];
-        const robust = this.mode === "robust" && blocks.frame.length > 7;
+        const robust = this.view.y === "robust" && blocks.frame.length > 7;
         const quartiles = header.quartiles[panel.block];
         ranges[index] = robust && quartiles[0] !== null
           ? robustRange(quartiles, values) : fullRange(values);
-        traces.push(...this.panelTraces(panel, values, ranges[index]));
+        traces.push(...this.behind(panel), ...this.panelTraces(panel, values, ranges[index]));
       });
-      PANELS.forEach((panel, index) => traces.push(this.shade(panel, ranges[index], span)));
-      traces.push(...this.stripTraces(span), this.foundTrace(span));
+      PANELS.forEach((panel, index) => traces.push(shade(panel, this.found.intervals, ranges[index], span)));
+      traces.push(...stripTraces(this.tick.blocks, this.events, span));
+      traces.push(foundTrace(this.found.events, span));
     }
     await Plotly.react(this.element, traces, this.layout(ranges, span), CONFIG);
   }
@@ -109,16 +104,39 @@ export class Plots {
     return header.from > 0 || header.to < header.n;
   }
 
+  // The x axis tells time where that was chosen and the frame time is known.
+  get frameTime() {
+    return this.view.axis === "time" ? this.tick?.header.frame_time_s ?? null : null;
+  }
+
+  // The panel's values of the reference series; nothing without one.
+  behind(panel) {
+    if (!this.reference) return [];
+    const { blocks, name } = this.reference;
+    return [{
+      type: "scatter", mode: "lines", name: `${panel.name}, reference`, yaxis: panel.yaxis,
+      x: blocks.frame, y: blocks[panel.block], line: { color: colour("--reference"), width: 0.8 * thickness() },
+      text: name, hovertemplate: "%{text}<br>frame %{x:,d}<extra></extra>",
+    }];
+  }
+
   panelTraces(panel, values, [low, high]) {
     const { header, blocks } = this.tick;
     const x = blocks.frame;
+    const inCounts = header.unit === "counts";
     const stroke = colour(panel.name === "raw" ? "--raw" : "--det");
-    const hovertemplate = `frame %{x:,d}<br>${panel.name} %{y:.5f} of the mean<extra></extra>`;
-    const shared = { x, y: values, yaxis: panel.yaxis, type: "scatter", hovertemplate };
+    const { frameTime } = this;
+    const at = frameTime ? "%{customdata:.4f} s, frame %{x:,d}" : "frame %{x:,d}";
+    const told = inCounts ? "%{y:,.1f} counts" : "%{y:.5f} of the mean";
+    const seconds = (frames) => (frameTime ? Array.from(frames, (k) => k * frameTime) : undefined);
+    const hovertemplate = `${at}<br>${panel.name} ${told}<extra></extra>`;
+    const shared = {
+      x, y: values, yaxis: panel.yaxis, type: "scatter", hovertemplate, customdata: seconds(x),
+    };
     const few = blocks.frame.length <= 300;
     const traces = [{
       ...shared, mode: few ? "lines+markers" : "lines", name: panel.name,
-      line: { color: stroke, width: 1.2 }, marker: { color: stroke, size: 4 },
+      line: { color: stroke, width: 1.2 * thickness() }, marker: { color: stroke, size: 4 },
     }];
     const alone = { x: [], y: [] };
     const outside = { x: [], y: [], text: [], symbol: [] };
@@ -129,133 +147,67 @@ export class Plots {
         outside.x.push(x[i]);
         outside.y.push(value < low ? low + edge : high - edge);
         outside.symbol.push(value < low ? "triangle-down" : "triangle-up");
-        outside.text.push(value.toFixed(5));
+        outside.text.push(inCounts ? `${counts(value)} counts` : `${value.toFixed(5)} of the mean`);
       } else if (blocks.alone[i] && !few) {
         alone.x.push(x[i]);
         alone.y.push(value);
       }
     }
     traces.push({
-      ...shared, ...alone, mode: "markers", name: `${panel.name}, single frames`,
+      ...shared, ...alone, customdata: seconds(alone.x), mode: "markers", name: `${panel.name}, single frames`,
       marker: { color: stroke, size: 4 },
     });
     traces.push({
       ...shared, x: outside.x, y: outside.y, text: outside.text, mode: "markers",
-      name: `${panel.name}, off scale`,
-      hovertemplate: `frame %{x:,d}<br>${panel.name} %{text} of the mean, off scale<extra></extra>`,
-      marker: { color: colour("--alarm"), size: 11, symbol: outside.symbol },
+      name: `${panel.name}, off scale`, customdata: seconds(outside.x),
+      hovertemplate: `${at}<br>${panel.name} %{text}, off scale<extra></extra>`,
+      marker: { color: colour("--alarm"), size: 11 * thickness(), symbol: outside.symbol },
     });
     if (panel.name === "raw") {
-      const at = (frame) => 1 + (header.slope * (frame - header.x_mid)) / header.mean;
-      const ends = header.mean ? [header.from, header.to - 1] : [];
       traces.push({
-        ...shared, x: ends, y: ends.map(at), mode: "lines", hoverinfo: "skip",
-        hovertemplate: undefined, name: "fit", line: { color: colour("--text"), width: 1.3, dash: "dash" },
+        ...shared, x: header.fit ? [header.from, header.to - 1] : [], y: header.fit ?? [],
+        mode: "lines", hoverinfo: "skip", hovertemplate: undefined, customdata: undefined, name: "fit", line: { color: colour("--text"), width: 1.3, dash: "dash" },
       });
     }
     return traces;
-  }
-
-  stripTraces([from, to]) {
-    const { blocks } = this.tick;
-    const base = { yaxis: "y3", type: "scatter", mode: "markers" };
-    const runs = { x: [], y: [] };
-    const missing = { x: [], y: [], text: [] };
-    const rejected = { x: [], y: [], text: [] };
-    for (let i = 0; i < blocks.hole_first.length; i += 1) {
-      const first = blocks.hole_first[i];
-      const length = blocks.hole_len[i];
-      const bad = blocks.hole_rejected[i];
-      runs.x.push(first - 0.5, first + length - 0.5, null);
-      runs.y.push(0, 0, null);
-      const kind = bad > 0 ? rejected : missing;
-      kind.x.push(first + (length - 1) / 2);
-      kind.y.push(0);
-      const last = first + length - 1;
-      const what = bad > 0 ? `${bad} rejected` : `${length} missing`;
-      kind.text.push(length > 1 ? `frames ${first} to ${last}: ${what}` : `frame ${first}: ${what}`);
-    }
-    const hovertemplate = "%{text}<extra></extra>";
-    const traces = [
-      { ...base, ...runs, mode: "lines", hoverinfo: "skip", name: "gaps", line: { color: colour("--missing"), width: 6 } },
-      { ...base, ...missing, hovertemplate, name: "missing", marker: { symbol: "x-thin", size: 9, color: colour("--missing"), line: { color: colour("--missing"), width: 2 } } },
-      { ...base, ...rejected, hovertemplate, name: "rejected", marker: { symbol: "diamond", size: 9, color: colour("--alarm") } },
-    ];
-    const shown = this.events.filter(
-      (e) => e.frame !== null && e.kind in EVENT_SYMBOLS && e.frame >= from && e.frame <= to,
-    ).slice(0, 200);
-    traces.push({
-      ...base, name: "events", x: shown.map((e) => e.frame), y: shown.map(() => 0),
-      text: shown.map((e) => `frame ${e.frame}: ${e.kind}`), hovertemplate,
-      marker: { symbol: shown.map((e) => EVENT_SYMBOLS[e.kind]), size: 10, color: colour("--text") },
-    });
-    return traces;
-  }
-
-  // One closed path per excluded interval, over the panel's height.
-  shade(panel, [low, high], [from, to]) {
-    const x = [];
-    const y = [];
-    for (const { first, last } of this.found.intervals) {
-      const a = Math.max(from, first - 0.5);
-      const b = Math.min(to, last === null ? to : last + 0.5);
-      if (!(b > a)) continue;
-      x.push(a, a, b, b, null);
-      y.push(low, high, high, low, null);
-    }
-    return {
-      type: "scatter", mode: "lines", name: `${panel.name}, excluded`, x, y, yaxis: panel.yaxis,
-      fill: "toself", fillcolor: colour("--shade"), hoverinfo: "skip",
-      line: { color: colour("--shade"), width: 1 },
-    };
-  }
-
-  foundTrace([from, to]) {
-    const shown = this.found.events.filter(
-      (e) => e.kind in FOUND_SYMBOLS && e.last >= from && e.first <= to,
-    ).slice(0, MOST_MARKED);
-    return {
-      type: "scatter", mode: "markers", yaxis: "y3", name: "found",
-      x: shown.map((e) => Math.max(from, e.first)), y: shown.map(() => 0),
-      text: shown.map((e) => `${FOUND_WORDS[e.kind]}, ${framesText(e.first, e.last, "frame")}, ${e.excluded_by ? "excluded" : "counts"}`),
-      hovertemplate: "%{text}<extra></extra>",
-      marker: {
-        symbol: shown.map((e) => (e.excluded_by ? FOUND_SYMBOLS[e.kind] : `${FOUND_SYMBOLS[e.kind]}-open`)),
-        size: 11, color: shown.map((e) => colour(ALARMING.includes(e.kind) ? "--alarm" : "--text")),
-        line: { width: 1.5 },
-      },
-    };
   }
 
   layout(ranges, span) {
     const text = colour("--text");
     const grid = colour("--grid");
     const header = this.tick?.header;
-    const size = this.element.clientWidth > 1500 ? 15 : 12;
+    const size = fontSize(this.element);
+    const inCounts = header?.unit === "counts";
+    const title = (panel) => (inCounts ? `${panel.name} (counts)` : `${panel.name} / mean`);
     const axis = {
       gridcolor: grid, linecolor: grid, zeroline: false, fixedrange: true,
       tickfont: { size }, title: { font: { size }, standoff: 8 }, automargin: false,
     };
-    const y = (title, range, domain) => ({
-      ...axis, range, domain, title: { ...axis.title, text: title },
-      tickformat: tickFormat(range), nticks: 7,
+    const y = (panel, range, domain) => ({
+      ...axis, range, domain, title: { ...axis.title, text: title(panel) },
+      tickformat: valueFormat(range), nticks: 7,
     });
-    const frameTime = header?.frame_time_s ?? null;
+    const width = this.element.clientWidth - size * 8;
+    const { frameTime } = this;
+    const second = frameTime ? null : header?.frame_time_s ?? null; // line of labels
+    const most = width / (isWall() ? size * 7 : 120);
+    const ticks = frameTime ? timeTicks(span, most, frameTime) : frameTicks(span, most, second);
+    const across = second ? "frame and time" : "frame";
     return {
       autosize: true,
-      margin: { l: size * 6.4, r: 14, t: 8, b: frameTime ? size * 4.6 : size * 3.4 },
+      margin: { l: size * (inCounts ? 8 : 6.4), r: 14, t: 8, b: size * (second ? 4.6 : 3.4) },
       paper_bgcolor: colour("--panel"), plot_bgcolor: colour("--panel"),
       font: { color: text, size, family: "system-ui, sans-serif" },
       separators: ".\u202f", showlegend: false, hovermode: "closest", dragmode: "zoom", uirevision: "same",
       hoverlabel: { bgcolor: colour("--panel"), font: { color: text, size } },
       xaxis: {
         ...axis, fixedrange: false, range: span, anchor: "y2",
-        ...frameTicks(span, this.element.clientWidth - 90, frameTime),
-        title: { ...axis.title, standoff: 4, text: frameTime ? "frame and time" : "frame" },
+        ...ticks,
+        title: { ...axis.title, standoff: 4, text: frameTime ? "time since the first frame (s)" : across },
       },
-      yaxis: y(PANELS[0].title, ranges[0], [0.55, 1]),
+      yaxis: y(PANELS[0], ranges[0], [0.55, 1]),
       yaxis3: { ...axis, domain: [0.475, 0.525], range: [-1, 1], showgrid: false, showticklabels: false, title: { ...axis.title, text: "" } },
-      yaxis2: y(PANELS[1].title, ranges[1], [0, 0.45]),
+      yaxis2: y(PANELS[1], ranges[1], [0, 0.45]),
       shapes: [{ type: "rect", xref: "paper", yref: "paper", x0: 0, x1: 1, y0: 0.475, y1: 0.525, fillcolor: colour("--strip"), line: { width: 0 }, layer: "below" }],
       annotations: this.annotations(header, size),
     };
@@ -297,8 +249,17 @@ export class Plots {
   }
 }
 
-// As many decimals as the range needs.
-function tickFormat([low, high]) {
-  const digits = Math.max(0, Math.min(8, 1 - Math.floor(Math.log10((high - low) || 1))));
-  return `.${digits}f`;
+// Of the plot's labels; on the wall as large as the page's.
+function fontSize(element) {
+  if (isWall()) return 1.15 * rootSize();
+  return element.clientWidth > 1500 ? 15 : 12;
+}
+
+// Lines and signs grow with the letters on the wall.
+function thickness() {
+  return isWall() ? Math.max(1, rootSize() / 16) : 1;
+}
+
+function rootSize() {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
 }

@@ -2,12 +2,15 @@
 
 import { KIND_WORDS, STATE_WORDS, integer, moment } from "./format.js";
 import { set } from "./figures.js";
+import { option } from "./toolbar.js";
 
 const LISTED = 100;
 const $ = (id) => document.getElementById(id);
 
 export class SeriesChoice {
-  constructor({ onSeries, onChannel }) {
+  // onSeries, onChannel: it was chosen; onList: what there is was read.
+  constructor({ onSeries, onChannel, onList }) {
+    this.onList = onList;
     this.list = [];
     this.current = null;
     this.seen = "";
@@ -68,6 +71,7 @@ export class SeriesChoice {
       $("identity").title = info.series;
     }
     this.link();
+    this.onList(this.list, this.current);
   }
 
   option(s) {
@@ -90,14 +94,8 @@ export class SeriesChoice {
   }
 }
 
-function option(value, text) {
-  const element = document.createElement("option");
-  element.value = value;
-  element.textContent = text;
-  return element;
-}
-
-function label(s) {
+// A series in a list.
+export function label(s) {
   const kind = KIND_WORDS[s.source] ? `${KIND_WORDS[s.source]} ` : "";
   const when = s.started_ms ? moment(s.started_ms) : "";
   const size = s.ended_ms ? `, ${integer(s.frames)} frames` : ""; // else it still grows

@@ -1,0 +1,67 @@
+// The panels below the plot, each about the frames that are shown.
+
+import { Compare } from "./compare.js";
+import { Found } from "./found.js";
+import { HistogramPanel } from "./histogram.js";
+import { ModulesPanel } from "./modules.js";
+import { Notes } from "./notes.js";
+import { SpectrumPanel } from "./spectrum.js";
+
+const NOTES_MS = 15000; // others may write notes too
+
+export class Panels {
+  // view: as in url.js; header() -> of the tick shown, or null; choice: the list of
+  // series; onFound, onPick: events were found, one was picked.
+  constructor({ view, header, choice, onFound, onPick }) {
+    // What a panel is about; a new version says that asking again is worth it.
+    const about = (version) => {
+      const shown = header();
+      if (!shown?.n) return null;
+      return { series: shown.series, channel: shown.channel, version: version(shown) };
+    };
+    const assessed = (version) => (header()?.assessment ? about(version) : null);
+    this.found = new Found({
+      wanted: () => assessed(
+        ({ assessment }) => `${assessment.newest} ${assessment.events} ${assessment.excluded}`,
+      ),
+      onFound,
+      onPick,
+      onDecided: () => this.decided("notes"),
+    });
+    this.notes = new Notes({
+      wanted: () => about(() => Math.floor(performance.now() / NOTES_MS)),
+      onDecided: () => this.decided("found"),
+    });
+    this.spectrum = new SpectrumPanel({
+      wanted: () => {
+        const what = assessed(({ assessment }) => assessment.made);
+        return what && { ...what, from: view.from, to: view.to };
+      },
+    });
+    this.histogram = new HistogramPanel({
+      wanted: () => {
+        const what = about(({ n, assessment }) => `${n} ${assessment?.excluded}`);
+        return what && { ...what, region: view.region, unit: view.unit, ...scopeOf(view) };
+      },
+    });
+    new ModulesPanel({ wanted: () => about(({ n }) => n) });
+    new Compare({ choice, current: () => choice.current });
+  }
+
+  // Somebody decided which frames count: what rests on them is asked for at once.
+  decided(other) {
+    for (const name of [other, "spectrum", "histogram"]) this[name].panel.hurry();
+  }
+
+  redraw() {
+    this.spectrum.redraw();
+    this.histogram.redraw();
+  }
+}
+
+// The frames of the statistics, as the API is asked for them.
+function scopeOf(view) {
+  if (view.scope === "frames") return { last: Math.max(1, Math.floor(view.window)) };
+  if (view.scope === "seconds") return { seconds: view.window };
+  return view.scope === "range" ? { from: view.from, to: view.to } : {};
+}

@@ -1,0 +1,86 @@
+// Traces of the strip between the panels: gaps, events, findings; and the shades.
+
+import { colour } from "./figures.js";
+import { FOUND_WORDS, span as framesText } from "./format.js";
+
+const EVENT_SYMBOLS = {
+  topup: "triangle-up-open", damaged: "diamond-open", empty: "circle-open",
+  step: "triangle-right-open", spike: "star-triangle-up-open", settings: "square-open",
+};
+// Of what the analysis found; filled where the frames do not count.
+const FOUND_SYMBOLS = {
+  empty: "circle", damaged: "diamond", topup: "triangle-up", step: "triangle-right",
+  spike: "star", drift: "triangle-ne",
+};
+const ALARMING = ["empty", "damaged"];
+const MOST_MARKED = 200;
+
+export function stripTraces(blocks, events, [from, to]) {
+  const base = { yaxis: "y3", type: "scatter", mode: "markers" };
+  const runs = { x: [], y: [] };
+  const missing = { x: [], y: [], text: [] };
+  const rejected = { x: [], y: [], text: [] };
+  for (let i = 0; i < blocks.hole_first.length; i += 1) {
+    const first = blocks.hole_first[i];
+    const length = blocks.hole_len[i];
+    const bad = blocks.hole_rejected[i];
+    runs.x.push(first - 0.5, first + length - 0.5, null);
+    runs.y.push(0, 0, null);
+    const kind = bad > 0 ? rejected : missing;
+    kind.x.push(first + (length - 1) / 2);
+    kind.y.push(0);
+    const last = first + length - 1;
+    const what = bad > 0 ? `${bad} rejected` : `${length} missing`;
+    kind.text.push(length > 1 ? `frames ${first} to ${last}: ${what}` : `frame ${first}: ${what}`);
+  }
+  const hovertemplate = "%{text}<extra></extra>";
+  const traces = [
+    { ...base, ...runs, mode: "lines", hoverinfo: "skip", name: "gaps", line: { color: colour("--missing"), width: 6 } },
+    { ...base, ...missing, hovertemplate, name: "missing", marker: { symbol: "x-thin", size: 9, color: colour("--missing"), line: { color: colour("--missing"), width: 2 } } },
+    { ...base, ...rejected, hovertemplate, name: "rejected", marker: { symbol: "diamond", size: 9, color: colour("--alarm") } },
+  ];
+  const shown = events.filter(
+    (e) => e.frame !== null && e.kind in EVENT_SYMBOLS && e.frame >= from && e.frame <= to,
+  ).slice(0, MOST_MARKED);
+  traces.push({
+    ...base, name: "events", x: shown.map((e) => e.frame), y: shown.map(() => 0),
+    text: shown.map((e) => `frame ${e.frame}: ${e.kind}`), hovertemplate,
+    marker: { symbol: shown.map((e) => EVENT_SYMBOLS[e.kind]), size: 10, color: colour("--text") },
+  });
+  return traces;
+}
+
+export function foundTrace(events, [from, to]) {
+  const shown = events.filter(
+    (e) => e.kind in FOUND_SYMBOLS && e.last >= from && e.first <= to,
+  ).slice(0, MOST_MARKED);
+  return {
+    type: "scatter", mode: "markers", yaxis: "y3", name: "found",
+    x: shown.map((e) => Math.max(from, e.first)), y: shown.map(() => 0),
+    text: shown.map((e) => `${FOUND_WORDS[e.kind]}, ${framesText(e.first, e.last, "frame")}, ${e.excluded_by ? "excluded" : "counts"}`),
+    hovertemplate: "%{text}<extra></extra>",
+    marker: {
+      symbol: shown.map((e) => (e.excluded_by ? FOUND_SYMBOLS[e.kind] : `${FOUND_SYMBOLS[e.kind]}-open`)),
+      size: 11, color: shown.map((e) => colour(ALARMING.includes(e.kind) ? "--alarm" : "--text")),
+      line: { width: 1.5 },
+    },
+  };
+}
+
+// One closed path per excluded interval, over the panel's height.
+export function shade(panel, intervals, [low, high], [from, to]) {
+  const x = [];
+  const y = [];
+  for (const { first, last } of intervals) {
+    const a = Math.max(from, first - 0.5);
+    const b = Math.min(to, last === null ? to : last + 0.5);
+    if (!(b > a)) continue;
+    x.push(a, a, b, b, null);
+    y.push(low, high, high, low, null);
+  }
+  return {
+    type: "scatter", mode: "lines", name: `${panel.name}, excluded`, x, y, yaxis: panel.yaxis,
+    fill: "toself", fillcolor: colour("--shade"), hoverinfo: "skip",
+    line: { color: colour("--shade"), width: 1 },
+  };
+}

@@ -1,0 +1,128 @@
+// Buttons, lists and keys: what can be chosen, and which choice holds.
+
+import { set } from "./figures.js";
+import { say } from "./toast.js";
+import { WINDOWED } from "./url.js";
+
+const NO_TIME = "No time axis: the frame time of this series is not known";
+const SWITCHES = { y: ["robust", "full"], axis: ["frame", "time"], unit: ["normalised", "counts"] };
+const $ = (id) => document.getElementById(id);
+
+export class Toolbar {
+  // view: as in url.js; on: what each control does.
+  constructor(view, on) {
+    Object.assign(this, { view, on });
+    this.timed = true;
+    this.regions = "";
+    this.keys = {
+      f: on.follow,
+      " ": on.pause,
+      r: on.reset,
+      y: () => this.turn("y"),
+      t: () => this.turn("axis"),
+      u: () => this.turn("unit"),
+      d: on.theme,
+      l: on.link,
+      w: on.wall,
+      "[": () => on.step(-1),
+      "]": () => on.step(1),
+      "?": () => $("keys").showModal(),
+      1: () => on.choose({ scope: "whole" }),
+      2: () => on.choose({ scope: "range" }),
+      3: () => on.choose({ scope: "frames" }),
+      4: () => on.choose({ scope: "seconds" }),
+      escape: () => this.view.wall && on.wall(),
+    };
+    document.addEventListener("keydown", (press) => this.pressed(press));
+    const clicks = {
+      follow: "f", pause: " ", reset: "r", theme: "d", help: "?", "copy-link": "l", wall: "w",
+    };
+    for (const [id, key] of Object.entries(clicks)) {
+      $(id).addEventListener("click", this.keys[key]);
+    }
+    for (const [what, values] of Object.entries(SWITCHES)) {
+      for (const value of values) {
+        $(`${what}-${value}`).addEventListener("click", () => this.set(what, value));
+      }
+    }
+    $("exclude-range").addEventListener("click", () => on.decide(true));
+    $("include-range").addEventListener("click", () => on.decide(false));
+    $("png").addEventListener("click", on.png);
+    this.list("scope", (scope) => on.choose({ scope }));
+    this.list("region", (region) => on.choose({ region: region || null }));
+    $("window").addEventListener("change", () => {
+      const value = Number($("window").value);
+      on.choose(value > 0 ? { window: value } : {});
+    });
+  }
+
+  list(id, chosen) {
+    $(id).addEventListener("change", () => {
+      $(id).blur(); // so that the keys work again
+      chosen($(id).value);
+    });
+  }
+
+  pressed(press) {
+    if (press.ctrlKey || press.metaKey || press.altKey || document.querySelector("dialog[open]")) return;
+    if (press.target.closest("input, select, textarea")) return;
+    if (press.key === " " && press.target.closest("button, a, summary")) return;
+    const key = press.key.toLowerCase();
+    if (!Object.hasOwn(this.keys, key) || (key === "escape" && !this.view.wall)) return;
+    press.preventDefault();
+    this.keys[key]();
+  }
+
+  turn(what) {
+    const [one, other] = SWITCHES[what];
+    this.set(what, this.view[what] === one ? other : one);
+  }
+
+  set(what, value) {
+    if (what === "axis" && value === "time" && !this.timed) say(NO_TIME);
+    else this.on.choose({ [what]: value });
+  }
+
+  // header: of the tick shown, or null.
+  show(header, paused) {
+    const { view } = this;
+    const zoomed = view.from !== null || view.to !== null;
+    $("follow").setAttribute("aria-pressed", String(view.series === "live" && !zoomed && !paused));
+    $("pause").setAttribute("aria-pressed", String(paused));
+    set("pause", paused ? "Go on" : "Pause");
+    $("reset").disabled = !zoomed;
+    $("exclude-range").hidden = $("include-range").hidden = !zoomed;
+    $("scope").value = view.scope;
+    $("window").hidden = !WINDOWED.includes(view.scope);
+    if (document.activeElement !== $("window")) $("window").value = view.window;
+    this.timed = !header?.n || Boolean(header.frame_time_s);
+    $("axis-time").setAttribute("aria-disabled", String(!this.timed));
+    $("axis-time").title = this.timed ? "Seconds since the first frame (T)" : NO_TIME;
+    for (const [what, values] of Object.entries(SWITCHES)) {
+      const chosen = what === "axis" && !this.timed ? "frame" : view[what];
+      for (const value of values) {
+        $(`${what}-${value}`).setAttribute("aria-pressed", String(value === chosen));
+      }
+    }
+    this.showRegions(header);
+  }
+
+  showRegions(header) {
+    const names = header?.regions ?? [];
+    const { region } = this.view;
+    const known = JSON.stringify([names, region]);
+    if (known === this.regions) return;
+    this.regions = known;
+    const offered = region === null || names.includes(region) ? names : [region, ...names];
+    $("region").replaceChildren(option("", "whole image"), ...offered.map((name) => option(name, name)));
+    $("region").value = region ?? "";
+    $("region").parentElement.hidden = !offered.length;
+  }
+}
+
+export function option(value, text) {
+  const element = document.createElement("option");
+  element.value = value;
+  element.textContent = text;
+  return element;
+}
