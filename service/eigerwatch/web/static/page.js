@@ -11,7 +11,9 @@ import { Found } from "./found.js";
 import { ModulesPanel } from "./modules.js";
 import { Notes } from "./notes.js";
 import { Plots } from "./plots.js";
+import { ReplayPanel } from "./replay.js";
 import { SeriesChoice } from "./series.js";
+import { SettingsPanel } from "./settings.js";
 import { SpectrumPanel } from "./spectrum.js";
 import { warningsOf } from "./warnings.js";
 
@@ -360,6 +362,8 @@ const spectrum = new SpectrumPanel({
 });
 new ModulesPanel({ wanted: () => about(({ n }) => n) });
 new Compare({ choice, current: () => choice.current });
+new ReplayPanel({ onShow: choose });
+new SettingsPanel();
 
 $("exclude-range").addEventListener("click", () => decideRange(true));
 $("include-range").addEventListener("click", () => decideRange(false));
