@@ -6,7 +6,10 @@ import json
 import os
 import signal
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 import zmq
 from helpers import wait_until
+from integration.test_service import running_service
 from redis_fixture import RunningServer, running_server
 from simplon_messages import array2, end2, image2, pack2, pixels, start2
 
@@ -470,3 +474,87 @@ def test_choices_that_a_new_file_forbids_are_told(site: Site) -> None:
     one = UID + "A"
     site.send(start(one), *frames(one, range(6)), end(one))
     assert versions(site.info(1))[0]["low"] == 500
+
+
+# ---- the whole service ----
+
+
+class Page:
+    """Asks a running service as the page does."""
+
+    def __init__(self, address: str) -> None:
+        self.address = f"{address}api/v1/"
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            self.address + path,
+            None if body is None else json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def replay(self, *states: str) -> Any:
+        def there() -> Any:
+            with suppress(OSError):  # the page is being started again
+                told = self("GET", "replay")
+                return told if told["state"] in states else None
+
+        return wait_until(there, 60, f"replay {states}")
+
+
+def test_a_replay_commanded_over_http_outlives_the_web_process(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    roots = tmp_path / "recordings"
+    roots.mkdir()
+    source = SyntheticSource(
+        find_detector("200x100"), np.dtype("u2"), frames=2000, frame_time=0.02
+    )
+    make_dataset(DatasetPlan(roots / "x_master.h5"), source)
+    chosen = {"REPLAY__ROOTS": json.dumps([str(roots)])}
+    with running_service(server, tmp_path, **chosen) as service:
+        page = Page(service.page)
+        (one,) = page("GET", "replay/recordings")["recordings"]
+        wish = {"file": one["file"], "speed": 1, "author": "Ann"}
+        assert page("POST", "replay", wish)["state"] in ("starting", "playing")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            page("POST", "replay", wish)
+        with closing(refused.value) as answer:
+            assert answer.code == 409
+            assert "x_master.h5 is being replayed" in answer.read().decode()
+        before = wait_until(lambda: (s := page("GET", "replay"))["frame"] and s, 60)
+
+        (web,) = children(service.process.pid, "web")
+        os.kill(web, signal.SIGKILL)
+        wait_until(lambda: children(service.process.pid, "web") not in ([], [web]), 60)
+        after = page.replay("playing")
+        assert (after["name"], after["by"]) == ("x_master.h5", "Ann")
+        assert after["frame"] >= before["frame"]
+
+        told = page("PUT", "settings/next", {**COUNTED, "low": 2})
+        assert told["next"]["low"] == 2
+        assert told["running"]["low"] == 0
+        page("PATCH", "replay", {"speed": 0})
+        done = page.replay("finished")
+        assert done["sent"] == 2000
+        page("POST", "replay", wish | {"speed": 0})
+        page.replay("finished")
+        found = wait_until(lambda: len(s := page("GET", "series")["series"]) == 2 and s)
+        assert [s["source"] for s in found] == ["replay", "replay"]
+        lows = [page("GET", f"series/{s['series']}")["filter_low"] for s in found]
+        assert lows == [2, 0]
+
+
+COUNTED = {"low": 0, "high": "auto", "rois": [], "rings": 0}
+
+
+def children(parent: int, part: str) -> list[int]:
+    """Return the processes of a service that do one part of it."""
+    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [
+        int(pid)
+        for pid in listed
+        if part.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    ]

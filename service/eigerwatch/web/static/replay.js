@@ -95,6 +95,7 @@ export class ReplayPanel {
   offer() {
     const free = this.replay?.possible && !this.replay.active;
     $("replay-start").disabled = !free || !$("replay-list").value;
+    set("replay-chosen", $("replay-list").selectedOptions[0]?.title ?? "");
   }
 
   async search() {
@@ -115,9 +116,8 @@ export class ReplayPanel {
     const list = $("replay-list");
     const chosen = list.value;
     list.replaceChildren(...recordings.map((one) => {
-      const text = `${moment(one.modified_ms)}   ${one.name}   in ${one.folder}`;
-      const option = new Option(text, one.file);
-      option.title = text;
+      const option = new Option(`${one.name}   ${moment(one.modified_ms)}`, one.file);
+      option.title = `${one.name} in ${one.folder}`;
       return option;
     }));
     list.value = recordings.some((one) => one.file === chosen) ? chosen : "";

@@ -116,7 +116,7 @@ function shapesOf({ rectangle, disc, annulus, polygon }) {
   }
   const [y, x, ...radii] = disc ?? annulus;
   if (radii.some((radius) => radius < 0)) return null;
-  return { at: { x, y }, shapes: radii.map((radius) => make("circle", { cx: x, cy: y, r: radius })) };
+  return { at: { x, y: y - radii.at(-1) }, shapes: radii.map((radius) => make("circle", { cx: x, cy: y, r: radius })) };
 }
 
 function make(name, attributes) {
