@@ -65,14 +65,17 @@ class Chooser:
         ConfigError
             They are wrong; those of before stay.
         """
-        copied = {name: dict(keys) for name, keys in changes.items()}
-        self._set(NextSettings(self._file, copied, by, _now_ms()))
+        self._set(NextSettings(self._file, _copied(changes), by, _now_ms()))
         log.info("settings of the next series chosen", by=by)
 
     def reset(self, by: str) -> None:
         """Let the file's settings hold again."""
         self._set(NextSettings(self._file, None, by, _now_ms()))
         log.info("settings of the next series are the file's again", by=by)
+
+    def put_back(self, before: NextSettings) -> None:
+        """Go back to what was chosen before, which was in effect."""
+        self._set(before)
 
     def selector_of(self, changes: Changes | None) -> Selector:
         """Return the selector of a series that began with such changes.
@@ -103,7 +106,7 @@ def _copied(changes: Changes | None) -> dict[str, dict[str, object]] | None:
     if not changes:
         return None
     if not all(isinstance(keys, Mapping) for keys in changes.values()):
-        raise ConfigError("page: settings that are none")
+        raise ConfigError("page: settings that have no keys")
     return {name: dict(keys) for name, keys in changes.items()}
 
 

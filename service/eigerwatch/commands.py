@@ -14,7 +14,7 @@ from eigerwatch.chooser import Chooser
 from eigerwatch.errors import ConfigError, ReplayError, StoreError
 from eigerwatch.player import Player
 from eigerwatch.sections import ReplaySettings
-from eigerwatch.store.commanded import Commanded, ReplayState
+from eigerwatch.store.commanded import Commanded, NextSettings, ReplayState
 from eigerwatch.store.control import Control, ControlCommand
 
 log = structlog.get_logger()
@@ -147,12 +147,22 @@ class Commands:
             raise ConfigError(f"page: settings that are no JSON ({exc})") from exc
         if not isinstance(changes, dict):
             raise ConfigError("page: settings that are no sections")
+        before = self._chooser.current
         self._chooser.change(changes, _name(said))
-        self._commanded.write_settings(self._chooser.current)
+        self._keep(before)
 
     def _reset(self, said: _Fields) -> None:
+        before = self._chooser.current
         self._chooser.reset(_name(said))
-        self._commanded.write_settings(self._chooser.current)
+        self._keep(before)
+
+    def _keep(self, before: NextSettings) -> None:
+        """Store what was chosen; what cannot be stored does not hold either."""
+        try:
+            self._commanded.write_settings(self._chooser.current)
+        except StoreError:
+            self._chooser.put_back(before)
+            raise
 
     def _publish(self, state: ReplayState) -> None:
         """Tell the page; again later where the store is away."""

@@ -34,6 +34,7 @@ from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import Reader
 
 FRAMES = 60
+END = b"_master.h5"
 FINAL = ("finished", "stopped_early")
 ANSWER_S = 20.0
 
@@ -173,6 +174,27 @@ def test_a_recording_is_replayed_to_its_end(site: Site) -> None:
     assert info.key == state.series
     (ledger,) = info.ledgers.values()
     assert (ledger.stored, ledger.missing) == (FRAMES, 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"<img src=x onerror=alert(1)>",
+        b"two\nlines and a space",
+        b"-v",
+        b"\xff\xfe",
+        b"%2e%2e",
+    ],
+)
+def test_recordings_of_any_name_are_replayed(site: Site, name: bytes) -> None:
+    site.record(frames=3)
+    (site.roots / "x_master.h5").rename(site.roots / os.fsdecode(name + END))
+    site.start()
+    (one,) = listing([site.roots]).found
+    assert site.command("replay.start", file=one.file, speed="0") == ""
+    state = site.replay("finished", "failed")
+    assert (state.state, state.sent) == ("finished", 3), state.text
+    assert state.name.isprintable()
 
 
 def test_a_replay_is_paused_sped_up_and_stopped(site: Site) -> None:
@@ -457,6 +479,8 @@ def test_wrong_settings_are_refused_and_change_nothing(site: Site) -> None:
     problem = site.choose(filter={"low": 9, "high": 3})
     assert problem == "page: filter.high = 3: not below filter.low, which is 9"
     assert "no section" in site.choose(stream={"endpoint": "tcp://10.0.0.1:1"})
+    text = json.dumps({"filter": 3})
+    assert "no keys" in site.command("settings.change", settings=text)
     assert "no JSON" in site.command("settings.change", settings="{")
     assert "no sections" in site.command("settings.change", settings="[1]")
     assert site.next_settings().changes == {"filter": {"low": 2}}

@@ -348,3 +348,24 @@ def png_of(facts: dict[str, Any] | None) -> bytes:
         text.add_text("eigerwatch", json.dumps(facts))
     Picture.new("L", (8, 4), 90).save(out, "PNG", pnginfo=text)
     return out.getvalue()
+
+
+def test_texts_that_are_none_are_refused(client, desk):
+    """JSON can say half of a surrogate pair, which no store can keep."""
+    for method, path, body in (
+        ("POST", REPLAY, '{"file": "\\ud800"}'),
+        ("POST", REPLAY, '{"file": "/x", "author": "\\ud800"}'),
+        ("PUT", SETTINGS, '{"low": 0, "high": "\\ud800", "rois": [], "rings": 0}'),
+        (
+            "PUT",
+            SETTINGS,
+            '{"low": 0, "high": 9, "rois": [{"\\ud800": 1}], "rings": 0}',
+        ),
+        ("PUT", SETTINGS, '{"low": 0, "high": 9, "rois": NaN, "rings": Infinity}'),
+        ("PUT", SETTINGS, '{"low": 0, "high": 9, "rois": 1' + "0" * 5000 + "}"),
+        ("PUT", SETTINGS, "[" * 100_000),
+    ):
+        headers = {"content-type": "application/json"}
+        answer = client.request(method, path, content=body, headers=headers)
+        assert answer.status_code in (400, 422), body[:80]
+    assert desk.given == []
