@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from eigerwatch.recordings import Listing, locate
 from eigerwatch.sections import ReplaySettings, WebSettings
 from eigerwatch.store.commanded import NextSettings, ReplayState
-from eigerwatch.web import replaying
+from eigerwatch.web import ordering, replaying
 from eigerwatch.web.application import create_app
 
 BASE = "http://127.0.0.1:8000"
@@ -43,6 +43,12 @@ def store() -> MemoryStore:
     store.beat()
     store.open(KEY, shape=(100, 200), meta={"stream": "v2"})
     return store
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The consumer of these tests beats once; a slow machine must not matter."""
+    monkeypatch.setattr(ordering, "BEAT_LIMIT_S", 300)
 
 
 @pytest.fixture
@@ -369,3 +375,16 @@ def test_texts_that_are_none_are_refused(client, desk):
         answer = client.request(method, path, content=body, headers=headers)
         assert answer.status_code in (400, 422), body[:80]
     assert desk.given == []
+
+
+def test_a_paused_replay_explains_why_its_series_stalls(client, store, desk):
+    store.open("replay:X", state="stalled")
+
+    def said() -> str:
+        return client.get("/api/v1/series/replay:X").json()["state_text"]
+
+    assert "no frame for" in said()
+    desk.state = ReplayState(state="paused", series="replay:X")
+    assert said() == "the replay is paused"
+    desk.state = ReplayState(state="paused", series="replay:Y")
+    assert "no frame for" in said()

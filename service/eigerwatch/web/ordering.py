@@ -49,7 +49,7 @@ def needed(commands: CommandStore | None) -> CommandStore:
 
 def consumer_lives(watch: Watch) -> bool:
     """Tell whether somebody is there to carry commands out."""
-    age_s = watch.look(max_age_s=1.0).consumer_age_s
+    age_s = watch.look().consumer_age_s
     return age_s is not None and age_s < BEAT_LIMIT_S
 
 

@@ -55,6 +55,8 @@ def create_router(
     )
     shelf = Shelf(settings)
     beat = Age()
+    if commands is not None:
+        watch.held = lambda series: _held(commands, series)
 
     def now() -> schemas.Replay:
         state = needed(commands).replay()
@@ -117,6 +119,12 @@ def create_router(
         return now()
 
     return router
+
+
+def _held(commands: CommandStore, series: str) -> bool:
+    """Tell whether the replay that makes a series is paused."""
+    state = commands.replay()
+    return state.state == "paused" and state.series == series
 
 
 def _matches(one: Recorded, words: list[str]) -> bool:
