@@ -212,10 +212,10 @@ def test_a_replay_is_paused_sped_up_and_stopped(site: Site) -> None:
         lambda: (s := site.commanded.replay()).beat_ms > held.beat_ms + 1000 and s
     )
     assert later.frame == held.frame
-    assert site.command("replay.speed", speed="20") == ""
+    assert site.command("replay.speed", speed="4") == ""
     assert site.command("replay.go") == ""
     wait_until(lambda: site.commanded.replay().frame > held.frame + 50, 40)
-    assert site.replay("playing").speed == 20.0
+    assert site.replay("playing").speed == 4.0
     assert site.command("replay.stop") == ""
     stopped = site.replay("stopped")
     assert 0 < stopped.sent < 2000
@@ -541,7 +541,7 @@ def test_a_replay_commanded_over_http_outlives_the_web_process(
     with running_service(server, tmp_path, **chosen) as service:
         page = Page(service.page)
         (one,) = page("GET", "replay/recordings")["recordings"]
-        wish = {"file": one["file"], "speed": 1, "author": "Ann"}
+        wish = {"file": one["file"], "speed": 0.2, "author": "Ann"}
         assert page("POST", "replay", wish)["state"] in ("starting", "playing")
         with pytest.raises(urllib.error.HTTPError) as refused:
             page("POST", "replay", wish)
