@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 
 from helpers import wait_until
+from memory_desk import MemoryDesk
 from memory_store import MemoryNotes, MemoryStore
 
-from eigerwatch.sections import TargetSettings, WebSettings
+from eigerwatch.sections import ReplaySettings, TargetSettings, WebSettings
 from eigerwatch.web.application import create_app
 from eigerwatch.web.listener import bind
 from eigerwatch.web.serve import WebServer
@@ -22,9 +23,18 @@ class RunningWeb:
         port: int = 0,
         notes: MemoryNotes | None = None,
         targets: TargetSettings | None = None,
+        commands: MemoryDesk | None = None,
+        replay: ReplaySettings | None = None,
     ) -> None:
         settings = WebSettings(port=port)
-        app = create_app(store, settings, notes=notes, targets=targets)
+        app = create_app(
+            store,
+            settings,
+            notes=notes,
+            targets=targets,
+            commands=commands,
+            replay=replay,
+        )
         self._server = WebServer(app, bind(settings))
         self.url = self._server.url
         self.port = int(self.url.rstrip("/").rpartition(":")[2])

@@ -15,7 +15,7 @@ from eigerwatch.series.ledger import ChannelLedger
 from eigerwatch.series.remembered import Remembered, RememberedChannel
 from eigerwatch.series.state import Series, SettingsVersion
 from eigerwatch.store import keys
-from eigerwatch.store.info import SeriesInfo
+from eigerwatch.store.info import SeriesInfo, json_of
 from eigerwatch.store.read import Reader
 
 Meta = dict[str, str | int | float]
@@ -52,7 +52,9 @@ def record_fields() -> str:
 
 def opening_meta(series: Series) -> Meta:
     """Return the meta fields of a series that has just begun."""
+    changes = series.selector.changes
     return {
+        **({} if changes is None else {"changes": _json(changes)}),
         "v": 1,
         "software": f"eigerwatch {version('eigerwatch')}",
         "source": series.source.value,
@@ -192,6 +194,7 @@ def remembered(info: SeriesInfo, reader: Reader) -> Remembered:
             for channel in channels
             if keys.slots_field(channel) in meta
         },
+        changes=json_of(meta.get("changes"), dict),
     )
 
 

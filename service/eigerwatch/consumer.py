@@ -11,16 +11,19 @@ from typing import Any
 import structlog
 
 from eigerwatch import catalogue
+from eigerwatch.chooser import Chooser
+from eigerwatch.commands import Commands
 from eigerwatch.config import Settings
 from eigerwatch.errors import LeaseError, StoreError, UnknownSeriesError
 from eigerwatch.model import SourceKind
 from eigerwatch.pipeline import Pipeline
 from eigerwatch.receive import Receiver
 from eigerwatch.reduce import kernel_name, kernel_problem
-from eigerwatch.selection import Selector
 from eigerwatch.series.tracker import SeriesTracker
 from eigerwatch.simplon.decoder import Decoder
 from eigerwatch.store.client import check_server, connect
+from eigerwatch.store.commanded import Commanded
+from eigerwatch.store.control import Control
 from eigerwatch.store.janitor import Janitor
 from eigerwatch.store.lease import Lease
 from eigerwatch.store.read import Reader
@@ -33,6 +36,7 @@ log = structlog.get_logger()
 _LEASE_WAIT_S = 6.0
 _DRAIN_S = 4.0
 _WRITE_OUT_S = 5.0
+_REPLAY_END_S = 8.0
 _SPOOL_WAIT_S = 60.0
 _SPOOL_POLL_S = 0.1
 _REMEMBERED_SERIES = 32
@@ -92,18 +96,21 @@ class Consumer:
         endpoints = {SourceKind(settings.stream.source): settings.stream.endpoint}
         if settings.replay.enabled:
             endpoints[SourceKind.REPLAY] = settings.replay.endpoint
-        selector = Selector.of(settings)
+        commanded = Commanded(self._client)
+        chooser = Chooser(settings)
+        chooser.take_up(commanded.settings())
         trackers = {
             kind: SeriesTracker(
-                kind, settings.series, selector, settings.store.max_frames
+                kind, settings.series, chooser.selector, settings.store.max_frames
             )
             for kind in endpoints
         }
+        chooser.users = [tracker.use for tracker in trackers.values()]
         self._writer = Writer(store_url, settings.store)
         stack.callback(self._write_out)
         self._replay_spool()
         reader = Reader(self._client, max_frames=settings.store.max_frames)
-        self._take_up(trackers, reader)
+        self._take_up(trackers, chooser, reader)
         self._reducer = Reducer(settings.reduce, settings.executor)
         stack.callback(self._reducer.close)
         self._receiver = Receiver(
@@ -135,6 +142,10 @@ class Consumer:
             self._pipeline.open_keys,
             self._lease_lost,
         )
+        self._commands = Commands(
+            Control(self._client), commanded, chooser, settings.replay
+        )
+        stack.callback(self._commands.stop)
         log.info(
             "consumer ready",
             endpoints={k.value: v for k, v in endpoints.items()},
@@ -155,7 +166,10 @@ class Consumer:
             time.sleep(_SPOOL_POLL_S)
 
     def _take_up(
-        self, trackers: dict[SourceKind, SeriesTracker], reader: Reader
+        self,
+        trackers: dict[SourceKind, SeriesTracker],
+        chooser: Chooser,
+        reader: Reader,
     ) -> None:
         """Restore what an earlier process left in the store, oldest first."""
         for info in reversed(reader.series(limit=_REMEMBERED_SERIES)):
@@ -163,7 +177,8 @@ class Consumer:
                 tracker = trackers.get(SourceKind(info.source))
                 if tracker is not None and not info.archived:
                     remembered = catalogue.remembered(info, reader)
-                    tracker.restore(remembered, time.monotonic())
+                    selector = chooser.selector_of(remembered.changes)
+                    tracker.restore(remembered, time.monotonic(), selector)
             except (*_FOREIGN_CONTENT, UnknownSeriesError) as exc:
                 log.warning(
                     "stored series not taken up", series=info.key, problem=repr(exc)
@@ -210,9 +225,16 @@ class Consumer:
         """
         assert self._upkeep is not None
         self._upkeep.start()
+        self._commands.start()
         try:
             while not self._stop.is_set():
                 self._pipeline.step()
+            # A replay ends with us: take its last frames and its end.
+            self._commands.stop_soon()
+            deadline = time.monotonic() + _REPLAY_END_S
+            while self._commands.running and time.monotonic() < deadline:
+                self._pipeline.step()
+            self._pipeline.step()
         finally:
             self.close()
         if self._lost is not None:

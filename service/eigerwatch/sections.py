@@ -91,7 +91,8 @@ class ReplaySettings(Section):
     endpoint: str = "tcp://127.0.0.1:31003"
     """ZeroMQ address where the simulator binds to replay."""
     roots: tuple[HomePath, ...] = ()
-    """Folders that links inside a master file may point into, besides its own."""
+    """Folders whose recordings the page may replay; links inside a master file may
+    point into them, besides its own folder."""
 
     _endpoint = field_validator("endpoint")(_check_endpoint)
 

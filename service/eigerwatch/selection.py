@@ -63,6 +63,8 @@ class Selector:
         What the user asks for.
     user_mask
         A mask of the user's own, or None.
+    changes
+        Which of the settings people changed since the service began; None: none.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class Selector:
         filter_settings: FilterSettings,
         region_settings: RegionSettings | None = None,
         user_mask: PixelMask | None = None,
+        changes: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.filter_settings = filter_settings
         self._region_settings = region_settings or RegionSettings()
         self._user_mask = user_mask
+        self.changes = changes
 
     @classmethod
     def of(cls, settings: Settings) -> Selector:
@@ -86,6 +90,15 @@ class Selector:
         """
         mask = None if settings.mask is None else masks.load_mask(settings.mask)
         return cls(settings.filter, settings.regions, mask)
+
+    def changed(
+        self,
+        filter_settings: FilterSettings,
+        region_settings: RegionSettings,
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> Selector:
+        """Return one with the same masks and other settings."""
+        return Selector(filter_settings, region_settings, self._user_mask, changes)
 
     def select(
         self,

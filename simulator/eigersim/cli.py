@@ -18,6 +18,8 @@ from eigersim.errors import SimulatorError
 from eigersim.images import Encoding
 from eigersim.lifetime import end_with
 from eigersim.master import Recording
+from eigersim.pace import Pace
+from eigersim.remote import FASTEST
 from eigersim.scenario import Scenario
 from eigersim.session import RunPlan, Stream, run
 from eigersim.source import SyntheticSource
@@ -110,6 +112,17 @@ def run_command(
     recorded_rate: Annotated[
         bool, typer.Option("--recorded-rate", help="Replay as fast as recorded.")
     ] = False,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=FASTEST,
+            help="Replay at so many times the recorded rate (0: as fast as it goes), "
+            "without dropping frames; standard input then takes the commands pause, "
+            "go, speed FACTOR and stop, and its end stops; standard output tells "
+            "progress.",
+        ),
+    ] = None,
     header_detail: Annotated[
         HeaderDetail, typer.Option(help="What the start message carries.")
     ] = HeaderDetail.BASIC,
@@ -137,12 +150,19 @@ def run_command(
         end_with(parent)
     with contextlib.ExitStack() as stack:
         source: Recording | SyntheticSource
+        frame_time = 0.0
+        commanded: Pace | None = None
         if master is not None:
             source = stack.enter_context(Recording(master, root or []))
-            frame_time = _replay_frame_time(source, frame_rate, recorded_rate)
+            if speed is None:
+                frame_time = _replay_frame_time(source, frame_rate, recorded_rate)
+            else:
+                commanded = _commanded(source, speed, frame_rate)
         else:
-            if recorded_rate or root:
-                raise SimulatorError("--recorded-rate and --root need a --master")
+            if recorded_rate or root or speed is not None:
+                raise SimulatorError(
+                    "--recorded-rate, --speed and --root need a --master"
+                )
             rate = _DEFAULT_RATE if frame_rate is None else frame_rate
             frame_time = 1 / rate if rate else 0.0
             source = SyntheticSource(
@@ -168,6 +188,7 @@ def run_command(
             wait_s=wait_s,
             hwm=hwm,
             truth=truth,
+            commanded=commanded,
         )
         done = run(plan, source, lambda at: typer.echo(f"streaming on {at}", err=True))
     if summary is not None:
@@ -245,6 +266,16 @@ def _replay_frame_time(
             "the master does not tell its frame_time; give a --frame-rate"
         )
     return recording.frame_time
+
+
+def _commanded(recording: Recording, speed: float, frame_rate: float | None) -> Pace:
+    if frame_rate is not None:
+        raise SimulatorError("--speed and --frame-rate contradict each other; give one")
+    if speed and recording.frame_time <= 0:
+        raise SimulatorError(
+            "the master does not tell its frame_time; replay it as fast as it goes"
+        )
+    return Pace(recording.frame_time, speed)
 
 
 def _stream_encoding(packing: Packing, stream: Stream) -> Encoding:

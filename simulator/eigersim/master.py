@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -235,7 +236,9 @@ class Recording:
             "series_id": self._count(_SPECIFIC + "series_id", 0),
             "series_unique_id": self._text(_SPECIFIC + "series_unique_id", ""),
         }
-        origin = {"file": self._files.path.name}
+        # Names need not be text, but streams carry nothing else.
+        name = os.fsencode(self._files.path.name).decode("utf-8", "replace")
+        origin = {"file": name}
         return origin | {key: value for key, value in found.items() if value}
 
     def _value(self, path: str) -> Any:

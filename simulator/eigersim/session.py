@@ -17,7 +17,9 @@ from typing import Any
 from eigersim import stream1, stream2
 from eigersim.acquisition import HeaderDetail
 from eigersim.errors import SimulatorError
+from eigersim.pace import Pace
 from eigersim.push import PushSocket, push_series
+from eigersim.remote import Remote
 from eigersim.source import Series, Source
 from eigersim.truth import write_truth
 
@@ -53,6 +55,8 @@ class RunPlan:
     """How long to wait for a consumer before the first series; None: not at all."""
     hwm: int = 128
     truth: Path | None = None
+    commanded: Pace | None = None
+    """Pace that commands from standard input change, instead of `frame_time_s`."""
 
 
 @dataclass
@@ -99,6 +103,10 @@ def run(
     with _stop_on_signals() as stop, PushSocket(plan.endpoint, plan.hwm) as socket:
         summary = Summary(socket.endpoint)
         announce(socket.endpoint)
+        remote = None
+        if plan.commanded is not None:
+            remote = Remote(plan.commanded, stop)
+            remote.start()
         if plan.wait_s is not None:
             socket.wait_for_consumer(plan.wait_s, stop)
         started = time.monotonic()
@@ -106,7 +114,7 @@ def run(
             if stop.is_set() or (n and stop.wait(plan.pause_s)):
                 break
             series = source.series(plan.first_series_id + n)
-            _send(plan, socket, series, summary, stop)
+            _send(plan, socket, series, summary, stop, remote)
         summary.seconds = time.monotonic() - started
     return summary
 
@@ -117,11 +125,17 @@ def _send(
     series: Series,
     summary: Summary,
     stop: threading.Event,
+    remote: Remote | None,
 ) -> None:
     encoder = _ENCODERS[plan.stream](
         series.acquisition, plan.header_detail, plan.image_appendix
     )
-    outcome = push_series(socket, encoder, series.exposures, plan.frame_time_s, stop)
+    if remote is None:
+        outcome = push_series(
+            socket, encoder, series.exposures, plan.frame_time_s, stop
+        )
+    else:
+        outcome = remote.push(socket, encoder, series.exposures, _facts(series), stop)
     summary.sent += len(outcome.sent)
     summary.late += outcome.late
     summary.dropped += len(outcome.dropped)
@@ -144,6 +158,17 @@ def _send(
                 f"cannot write the truth to {plan.truth}: {exc}; "
                 "name another folder with --truth"
             ) from exc
+
+
+def _facts(series: Series) -> dict[str, Any]:
+    """Return what tells the progress of a series from that of another."""
+    acquisition = series.acquisition
+    return {
+        "series_id": acquisition.series_id,
+        "unique_id": acquisition.series_unique_id,
+        "of": acquisition.number_of_images,
+        "files_missing": series.facts.get("files_missing", 0),
+    }
 
 
 def _counter(series: int) -> Iterator[int]:

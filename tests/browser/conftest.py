@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memory_desk import MemoryDesk
 from memory_store import MemoryNotes, MemoryStore
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 from running_web import RunningWeb
 
-from eigerwatch.sections import TargetSettings
+from eigerwatch.sections import ReplaySettings, TargetSettings
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -83,10 +84,33 @@ def targets() -> TargetSettings:
 
 
 @pytest.fixture
+def desk() -> MemoryDesk:
+    return MemoryDesk()
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Return the folder that replays may come from."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def web(
-    store: MemoryStore, notes: MemoryNotes, targets: TargetSettings
+    store: MemoryStore,
+    notes: MemoryNotes,
+    targets: TargetSettings,
+    desk: MemoryDesk,
+    recordings: Path,
 ) -> Iterator[RunningWeb]:
-    web = RunningWeb(store, notes=notes, targets=targets)
+    web = RunningWeb(
+        store,
+        notes=notes,
+        targets=targets,
+        commands=desk,
+        replay=ReplaySettings(roots=(recordings,)),
+    )
     yield web
     web.stop()
 

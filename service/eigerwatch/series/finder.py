@@ -36,6 +36,10 @@ class SeriesFinder:
         self._lifecycle = lifecycle
         self.registry = SeriesRegistry(settings.max_open)
 
+    def use(self, selector: Selector) -> None:
+        """Count series that begin from now on otherwise; from any thread."""
+        self._selector = selector
+
     def start(
         self, start: SeriesStart, now: float, arrived_ms: int
     ) -> list[Instruction]:
@@ -129,14 +133,15 @@ class SeriesFinder:
         start: SeriesStart | None,
         now: float,
         opened_ms: int,
+        selector: Selector | None = None,
     ) -> Series:
-        """Take in a series."""
+        """Take in a series; without a selector of its own it gets the current one."""
         series = Series(
             key=key,
             source=self._source,
             series_id=series_id,
             series_unique_id=series_unique_id,
-            selector=self._selector,
+            selector=selector or self._selector,
             clock=SettleClock(self._settings.settle_s),
             opened_ms=opened_ms,
             start=start,

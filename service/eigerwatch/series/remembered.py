@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from eigerwatch.model import SeriesStart, SourceState
 from eigerwatch.series.state import SettingsVersion
@@ -39,3 +41,5 @@ class Remembered:
     settings: tuple[SettingsVersion, ...] = ()
     region_slots: dict[str, int] = field(default_factory=dict)
     """By channel, the region rows that a frame has in the store."""
+    changes: Mapping[str, Mapping[str, Any]] | None = None
+    """As `Selector.changes`."""

@@ -82,8 +82,14 @@ class SeriesTracker:
         """Series that still expect frames, oldest first."""
         return self._finder.registry.open
 
-    def restore(self, remembered: Remembered, now: float) -> None:
-        """Take up a series where an earlier process left it."""
+    def use(self, selector: Selector) -> None:
+        """Count series that begin from now on otherwise; from any thread."""
+        self._finder.use(selector)
+
+    def restore(
+        self, remembered: Remembered, now: float, selector: Selector | None = None
+    ) -> None:
+        """Take up a series where an earlier process left it, with its own selector."""
         series = self._finder.add(
             remembered.key,
             remembered.series_id,
@@ -91,6 +97,7 @@ class SeriesTracker:
             remembered.start,
             now,
             remembered.opened_ms,
+            selector,
         )
         series.state = remembered.state
         series.end_seen = remembered.end_seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ LENGTH = 1000
 """Commands kept, roughly."""
 BLOCK_MS = 500
 """Longest single XREAD BLOCK: below every socket deadline."""
+ANSWER_KEPT_S = 60
+"""How long an answer waits for whoever gave the command [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +85,41 @@ class Control:
                     )
                 )
         return found
+
+    def answer(self, command: str, problem: str = "") -> None:
+        """Say what became of a command, and strike it off the stream.
+
+        Parameters
+        ----------
+        command
+            Its `id`.
+        problem
+            Why it was not carried out, one sentence; empty: it was.
+
+        Raises
+        ------
+        StoreError
+            Redis is away or refuses.
+        """
+        with translated(), self._client.pipeline() as pipe:
+            pipe.rpush(keys.answer(command), problem)
+            pipe.expire(keys.answer(command), ANSWER_KEPT_S)
+            pipe.xdel(keys.CONTROL, command)
+            pipe.execute()
+
+    def answered(self, command: str, wait_s: float) -> str | None:
+        """Return what became of a command: a problem or ""; None: not known in time.
+
+        Raises
+        ------
+        StoreError
+            Redis is away or refuses.
+        """
+        deadline = time.monotonic() + wait_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            block_s = max(0.01, min(BLOCK_MS / 1000, left_s))
+            with translated():
+                found = self._client.blpop([keys.answer(command)], timeout=block_s)
+            if found is not None:
+                return str(found[1].decode("utf-8", "replace"))
+        return None

@@ -13,12 +13,21 @@ CONTROL = PREFIX + "control"
 """Stream of commands from the page to the consumer."""
 LEASE = PREFIX + "lease"
 """Who owns the detector's stream."""
+REPLAY = PREFIX + "replay"
+"""Hash of the replay that the page commands."""
+NEXT_SETTINGS = PREFIX + "next_settings"
+"""Hash of what the next series is counted with."""
 
 CHUNK_FRAMES = 10_000
 """Frames in one chunk of rows."""
 ROW_BYTES = FRAME_RECORD.itemsize
 
 _SERIES_KEY = re.compile(r"(live|sim|replay|file):[A-Za-z0-9_.:+-]{1,160}")
+
+
+def answer(command: str) -> str:
+    """Name the list with what became of a command."""
+    return f"{PREFIX}answer:{command}"
 
 
 def is_series_key(key: str) -> bool:

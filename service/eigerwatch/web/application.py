@@ -14,19 +14,27 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.frames import FrameCache
-from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
+from eigerwatch.sections import (
+    AnalysisSettings,
+    ReplaySettings,
+    TargetSettings,
+    WebSettings,
+)
 from eigerwatch.web import (
     analysing,
     api,
+    choosing,
     distribution,
     downloads,
     images,
     noting,
+    replaying,
     schemas,
 )
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub, software_version
+from eigerwatch.web.ordering import CommandStore
 from eigerwatch.web.pages import STATIC, OwnFiles, Pages
 from eigerwatch.web.reading import NoteStore, StoreReader
 from eigerwatch.web.security import Guard
@@ -36,7 +44,8 @@ from eigerwatch.web.watch import Watch
 DESCRIPTION = """\
 The beam's intensity, frame by frame, from the frames of a DECTRIS Eiger.
 
-All but notes and exclusions only reads. Frames are numbered from 0 (image_id); \
+All but notes, exclusions, the replay and the settings of the next series only reads. \
+Frames are numbered from 0 (image_id); \
 ranges are [from, to). 64-bit integers are decimal strings; unknown is null.
 
 Live data come by the WebSocket `/api/v1/live`. The client says `view` (series or \
@@ -54,6 +63,8 @@ def create_app(
     notes: NoteStore | None = None,
     analysis: AnalysisSettings | None = None,
     targets: TargetSettings | None = None,
+    commands: CommandStore | None = None,
+    replay: ReplaySettings | None = None,
 ) -> FastAPI:
     """Return the web application.
 
@@ -67,6 +78,10 @@ def create_app(
         Where people note something and exclude frames; None: they cannot.
     analysis, targets
         How runs are judged; None: the defaults.
+    commands
+        Where people command replays and the next series' settings; None: they cannot.
+    replay
+        Folders that recordings are looked for in; None: there are none.
     """
     targets = targets or TargetSettings()
     frames = FrameCache(reader)
@@ -111,6 +126,10 @@ def create_app(
     app.include_router(analysing.create_router(watch, assessor, beam, notes))
     app.include_router(analysing.health_router(watch, beam))
     app.include_router(noting.create_router(watch, notes))
+    app.include_router(
+        replaying.create_router(watch, commands, replay or ReplaySettings())
+    )
+    app.include_router(choosing.create_router(watch, commands))
     app.include_router(images.create_router(watch))
     app.include_router(distribution.create_router(watch, assessor))
     app.include_router(downloads.create_router(watch))

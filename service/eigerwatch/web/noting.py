@@ -15,7 +15,7 @@ ExclusionId = Annotated[str, Path(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
 
 
 def create_router(watch: Watch, notes: NoteStore | None) -> APIRouter:
-    """Return the routes, the only ones that write."""
+    """Return the routes of notes and exclusions."""
     router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 
     @router.get("/series/{series}/notes", tags=["notes"])

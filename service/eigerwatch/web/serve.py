@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from eigerwatch.config import Settings
 from eigerwatch.store.client import connect
+from eigerwatch.store.desk import Desk
 from eigerwatch.store.notes import Notes
 from eigerwatch.store.read import Reader
 from eigerwatch.web.application import create_app
@@ -92,6 +93,8 @@ def serve(
             notes=Notes(client, settings.archive_dir),
             analysis=settings.analysis,
             targets=settings.targets,
+            commands=Desk(client),
+            replay=settings.replay,
         )
         server = WebServer(app, listener)
         log.info("page ready", url=server.url)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.frames import FrameCache
-from eigerwatch.model import SourceState
+from eigerwatch.model import SourceKind, SourceState
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import StoredEvent
 from eigerwatch.web.assessing import Assessor
@@ -60,6 +61,8 @@ class Watch:
     ) -> None:
         self.reader = reader
         self.ticks = TickBuilder(frames, assessor)
+        self.held: Callable[[str], bool] = lambda _series: False
+        """Tells whether somebody holds the replay that makes a series."""
         self._source = SourceWatch()
         self._lock = threading.Lock()
         self._situation: Situation | None = None
@@ -99,8 +102,17 @@ class Watch:
             for s in self._listed
             if SourceState(s.state) in OPEN_STATES and info and s.key != info.key
         )
-        judgement = self._source.judge(info, age_s)
+        judgement = self._judged(info, age_s)
         return Situation(judgement, info, others, owner, age_s, None, now_s)
+
+    def _judged(self, info: SeriesInfo | None, age_s: float | None) -> Judgement:
+        judgement = self._source.judge(info, age_s)
+        stalled = judgement.state is SourceState.STALLED
+        if stalled and info and info.source == SourceKind.REPLAY:
+            with contextlib.suppress(StoreError):
+                if self.held(info.key):
+                    return Judgement(judgement.state, "the replay is paused")
+        return judgement
 
     def state_message(self, situation: Situation) -> dict[str, Any]:
         """Return the ``state`` message of the live protocol."""
@@ -161,7 +173,7 @@ class Watch:
 
     def judge(self, info: SeriesInfo) -> Judgement:
         """Return the state of one series."""
-        return self._source.judge(info, self.look(max_age_s=1.0).consumer_age_s)
+        return self._judged(info, self.look(max_age_s=1.0).consumer_age_s)
 
     def tick(self, view: View, info: SeriesInfo) -> Tick:
         """Return the newest tick of a view of `info`."""

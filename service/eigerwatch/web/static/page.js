@@ -9,7 +9,9 @@ import { copy, linkOf } from "./link.js";
 import { Panels } from "./panels.js";
 import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
+import { ReplayPanel } from "./replay.js";
 import { SeriesChoice } from "./series.js";
+import { SettingsPanel } from "./settings.js";
 import { pill, showStanding } from "./standing.js";
 import { say } from "./toast.js";
 import { Toolbar } from "./toolbar.js";
@@ -273,6 +275,8 @@ const panels = new Panels({
     $("plot").scrollIntoView({ block: "nearest" });
   },
 });
+new ReplayPanel({ onShow: choose });
+new SettingsPanel();
 
 addEventListener("popstate", readAddress);
 
