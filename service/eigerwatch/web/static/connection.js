@@ -10,8 +10,10 @@ const FAILURES_BEFORE_POLLING = 3;
 
 export class Connection {
   // on: { hello, state, event, error, tick(tick) -> promise, link(name, text) }
-  constructor(on) {
+  // ready: promise; ticks wait for it.
+  constructor(on, ready) {
     this.on = on;
+    this.ready = ready;
     this.view = { series: "live" };
     this.epoch = null;
     this.failures = 0;
@@ -92,6 +94,7 @@ export class Connection {
 
   async draw(tick) {
     const socket = this.socket;
+    await this.ready;
     const start = performance.now();
     try {
       await this.on.tick(tick);
@@ -135,6 +138,7 @@ export class Connection {
     const tick = decodeTick(await response.arrayBuffer());
     this.newEpoch(tick.header.epoch);
     this.polled.seq = tick.header.seq;
+    await this.ready;
     await this.on.tick(tick);
   }
 

@@ -21,6 +21,8 @@ const NOTES_MS = 15000; // others may write notes too
 const EVENT_MARGIN = 200; // frames shown on either side of a picked event
 const $ = (id) => document.getElementById(id);
 const set = figures.set;
+// The plot library, which takes a second, comes after this: the server answers meanwhile.
+const ready = new Promise((done) => document.addEventListener("DOMContentLoaded", done));
 
 const url = new URLSearchParams(location.search);
 const number = (name) => (/^\d+$/.test(url.get(name) ?? "") ? Number(url.get(name)) : null);
@@ -395,7 +397,7 @@ const connection = new Connection({
     pill("link", name, text);
     showAges();
   },
-});
-plots.clear().catch(plotFailed);
+}, ready);
+ready.then(() => plots.clear()).catch(plotFailed);
 look();
 setInterval(showAges, 500);
