@@ -178,6 +178,11 @@ class MemoryStore:
             one = next(iter(self._series[key].channels.values()))
             one.rows["settings"][start:] = version
 
+    def forget(self, key: str) -> None:
+        """Let a series vanish, as Redis does when its time is over."""
+        with self._lock:
+            del self._series[key]
+
     def event(self, key: str, kind: str, **fields: str) -> None:
         with self._lock:
             events = self._series[key].events

@@ -84,6 +84,8 @@ _MESSAGE: TypeAdapter[ViewMessage | AckMessage] = TypeAdapter(
 class _Client:
     view: ViewMessage = field(default_factory=ViewMessage)
     view_changed: bool = True
+    refused: bool = False
+    """Whether the client knows that there is no such view."""
     series: str | None = None
     """Key of the series whose events the client gets."""
     sent_seq: int = 0
@@ -203,10 +205,14 @@ class LiveHub:
                     ]
                 built = self._watch.tick(wanted.view(info.key, channel), info)
                 found.ticks.append((client, info, built))
+                client.refused = False
             except (LookupError, UnknownSeriesError) as exc:
-                if client.view_changed and wanted.series != LIVE:
+                # Once: also where a series vanishes while it is looked at.
+                news = client.view_changed or not client.refused
+                if news and wanted.series != LIVE:
                     text = str(exc.args[0]) if exc.args else str(exc)
                     found.refusals[client] = error_message(text)
+                client.refused = True
             except StoreError:
                 continue  # the state message says so
             client.view_changed = False

@@ -40,6 +40,7 @@ const page = {
   tick: null,
   clockOffset: 0, // server minus browser [ms]
   lagMs: null,
+  problem: null, // why there is no view as asked for
 };
 
 // ---- what is asked of the server ----
@@ -68,7 +69,7 @@ function look() {
 }
 
 function choose(series) {
-  Object.assign(page, { series, channel: null, from: null, to: null, paused: false, tick: null });
+  Object.assign(page, { series, channel: null, from: null, to: null, paused: false, tick: null, problem: null });
   clear();
   look();
 }
@@ -97,6 +98,7 @@ async function receiveTick(tick) {
   const { header } = tick;
   const other = page.tick && page.tick.header.series !== header.series;
   page.tick = tick;
+  page.problem = null;
   choice.shown(header.series, header.channel);
   if (other || events.series !== header.series || events.known.size < header.ev_seq) {
     if (other && (page.from !== null || page.to !== null || page.channel !== null)) {
@@ -162,7 +164,8 @@ function showAges() {
   const header = page.tick?.header;
   const connected = page.link === "connected";
   const followed = page.state?.source ?? "no_data";
-  const source = page.series === "live" || !header ? followed : header.source;
+  const own = page.series === "live" || !header ? followed : header.source;
+  const source = page.problem ? "error" : own;
   if (connected) pill("source", source, "");
   else pill("source", "no_data", page.state ? `was ${STATE_WORDS[source]}` : "", "unknown");
   const shown = header?.source ?? source;
@@ -186,7 +189,7 @@ function showAges() {
 function showBanner(header, connected, source, shown) {
   const reasons = [];
   if (!connected) reasons.push(page.link === "stale" ? "No message from the server" : "No connection to the server");
-  else if (source === "error") reasons.push(capital(page.state?.text || header?.source_text || "error"));
+  else if (source === "error") reasons.push(capital(page.problem || page.state?.text || header?.source_text || "error"));
   else if (shown === "stalled") reasons.push(`Stalled: ${header?.source_text || page.state.text}`);
   if (page.paused) reasons.push("Paused");
   let text = reasons.join("; ");
@@ -386,7 +389,11 @@ $("window").addEventListener("change", () => {
 const connection = new Connection({
   hello: () => {},
   state: receiveState,
-  error: ({ text }) => choice.problem(text),
+  error: ({ text }) => {
+    page.problem = text;
+    choice.problem(text);
+    showAges();
+  },
   event: (message) => {
     events.add(message);
     plots.setEvents(events.all);
