@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, sync_playwright
+from virtual_screen import virtual_screen
 
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -27,21 +30,27 @@ addEventListener("securitypolicyviolation", (event) => {
 """Script for every page: whoever asks for WebGL fails, and violations are kept."""
 
 
-def launched(playwright: Playwright, *, headed: bool | None = None) -> Browser:
-    """Start Chromium, drawing in software.
+@contextmanager
+def chromium(*, headed: bool | None = None) -> Iterator[Browser]:
+    """Run Chromium, drawing in software.
 
     Parameters
     ----------
     headed
-        Whether to show a window, on the display that DISPLAY names; None: where
-        EIGERWATCH_HEADED is set.
+        Whether with a window, on a screen of its own; None: where EIGERWATCH_HEADED
+        is set. Only such a browser has no WebGL at all.
     """
     if headed is None:
         headed = bool(os.environ.get("EIGERWATCH_HEADED"))
-    return playwright.chromium.launch(
-        executable_path=str(CHROMIUM),
-        headless=not headed,
-        args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-        # Playwright's own flag brings WebGL back, which no real browser has.
-        ignore_default_args=["--enable-unsafe-swiftshader"],
-    )
+    with ExitStack() as stack:
+        if headed:
+            stack.enter_context(virtual_screen())
+        browser = stack.enter_context(sync_playwright()).chromium.launch(
+            executable_path=str(CHROMIUM),
+            headless=not headed,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+            # Playwright's own flag brings WebGL back, which no real browser has.
+            ignore_default_args=["--enable-unsafe-swiftshader"],
+        )
+        stack.callback(browser.close)
+        yield browser

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,21 +19,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, launched
+from chromium import CHROMIUM, chromium
 from helpers import wait_until
 from page_probe import Probe, churn, header_of
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect
+from redis_fixture import running_server
 from running_demo import RunningDemo, answers, cpu_s, running_demo
+from running_web import RunningWeb
+from store_data import CHANNEL, KEY, open_series, records
 from websockets.asyncio.client import connect
 
 from eigerwatch.analysis.decimate import envelope
+from eigerwatch.store.read import Reader
+from eigerwatch.store.write import Writer
 
 BRIEF = bool(os.environ.get("EIGERWATCH_BENCH_BRIEF"))
 SLACK = 3
 """Times what a limit allows, before a test fails: machines differ."""
 RATE_HZ = 750
 MILLION = 1_000_000
-UPDATES = int(os.environ.get("EIGERWATCH_BENCH_UPDATES", "600" if BRIEF else "2500"))
+UPDATES = int(os.environ.get("EIGERWATCH_BENCH_UPDATES", "300" if BRIEF else "2500"))
 """Of budget 6, at 16 Hz; 10 000 for the figure in full."""
 
 pytestmark = [
@@ -66,6 +72,12 @@ new MutationObserver((_, observer) => {
 }).observe(document, { subtree: true, attributeFilter: ["data-seq"] });
 """
 """Keeps when the first tick was drawn, from the start of the navigation [ms]."""
+
+
+SINCE_SHELL = """() => {
+  const [shell] = performance.getEntriesByName("first-contentful-paint");
+  return firstAt - shell.startTime;
+}"""
 
 
 @dataclass
@@ -132,10 +144,8 @@ def measure(benchmark: Any) -> Callable[..., Any]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launched(playwright)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -323,10 +333,8 @@ def test_clients_at_the_server(measure: Any, report: Report, demo: RunningDemo) 
         def watch() -> None:
             ticks.append(asyncio.run(_watch(demo.url, views, seconds)))
 
-        # Playwright's loop runs in this thread.
-        import threading
-
         def work() -> None:
+            # Playwright's loop runs in the main thread.
             thread = threading.Thread(target=watch)
             thread.start()
             thread.join()
@@ -413,6 +421,72 @@ def test_server_that_is_silent_or_dies(
     report.add(
         13, "stale shown / reconnected after the server's return", "3 / 1.7 s",
         "4 / 6 s", f"{stale_s:.1f} / {back_s:.1f} s", (stale_s, 4), (back_s, 6),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def million(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Return the reader of a store with a finished series of 1e6 frames."""
+    rng = np.random.default_rng(5)
+    with running_server(tmp_path_factory.mktemp("million")) as server:
+        writer = Writer(server.url, server.settings(ring_mb=512))
+        writer.start()
+        open_series(writer, number_of_images=MILLION)
+        for first in range(0, MILLION, 5000):
+            ids = np.arange(first, first + 5000)
+            table = records(ids)
+            table["total"] = rng.normal(6.5e6, 32_500, ids.size)
+            table["kept"] = 4_000_000
+            writer.append(KEY, CHANNEL, ids, table)
+        writer.update_series(KEY, {"state": "finished"})
+        assert writer.stop(60)
+        yield Reader(server.client())
+
+
+def test_a_finished_million(
+    measure: Any, report: Report, browser: Browser, million: Reader
+) -> None:
+    def first_paint(url: str) -> float:
+        """Return the time from the page's shell to its first plot [ms]."""
+        probe = Probe(browser, url)
+        probe.page.add_init_script(FIRST)
+        try:
+            probe.open()
+            return float(probe.page.evaluate(SINCE_SHELL))
+        finally:
+            probe.close()
+
+    def opened() -> tuple[float, float, list[float]]:
+        web = RunningWeb(million)
+        try:
+            first = first_paint(web.url)
+            again = first_paint(web.url)
+            with probing(browser, web.url) as probe:
+                page = probe.page
+                page.keyboard.press("2")
+                page.evaluate(ZOOMS)
+                zooms = []
+                for n in range(4 if BRIEF else 12):
+                    page.evaluate("() => { window.zooms.length = 0; }")
+                    for depth in range(5):
+                        drag(probe, 0.2 + 0.05 * n)
+                        page.wait_for_function("(n) => zooms.length > n", arg=depth)
+                    expect(page.locator("#range")).to_contain_text("every frame")
+                    zooms.append(float(page.evaluate("() => zooms.at(-1)")))
+                    page.keyboard.press("r")
+                    expect(page.locator("#range")).to_have_text("whole series")
+            return first, again, zooms
+        finally:
+            web.stop()
+
+    first, again, zooms = measure(opened)
+    report.add(
+        16, "finished 1e6 frames: plot after shell (again)", "-", "1500 ms",
+        f"{first:.0f} ({again:.0f}) ms", (first, 1500),
+    )  # fmt: skip
+    report.add(
+        17, "and zoom to frames and statistics, median (worst)", "-", "100 ms",
+        f"{np.median(zooms):.0f} ({max(zooms):.0f}) ms", (float(np.median(zooms)), 100),
     )  # fmt: skip
 
 

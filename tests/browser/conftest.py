@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, NO_WEBGL, launched
+from chromium import CHROMIUM, NO_WEBGL, chromium
 from memory_store import MemoryNotes, MemoryStore
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 from running_web import RunningWeb
 
 from eigerwatch.sections import TargetSettings
@@ -80,10 +80,8 @@ def web(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launched(playwright)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Watched:

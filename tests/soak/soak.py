@@ -25,11 +25,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from chromium import launched
+from chromium import chromium
 from page_probe import Probe
-from playwright.sync_api import CDPSession, sync_playwright
+from playwright.sync_api import CDPSession
 from running_demo import resident_mb, running_demo
-from virtual_screen import virtual_screen
 
 DAY_S = 86_400
 COLLECTIONS = 4
@@ -127,19 +126,13 @@ def report(times: list[float], rows: list[list[float]]) -> int:
     return 0
 
 
-def soak(hours: float, every_s: float, rate_hz: float, headed: bool, port: int) -> int:
-    """Watch the page for so long."""
+def soak(hours: float, every_s: float, options: list[str], headed: bool) -> int:
+    """Watch the page of a demo with these options for so long."""
     times: list[float] = []
     rows: list[list[float]] = []
     with ExitStack() as stack:
-        if headed:
-            stack.enter_context(virtual_screen())
-        demo = stack.enter_context(
-            running_demo("--frame-rate", str(rate_hz), "--port", str(port))
-        )
-        playwright = stack.enter_context(sync_playwright())
-        browser = launched(playwright, headed=headed)
-        stack.callback(browser.close)
+        demo = stack.enter_context(running_demo(*options))
+        browser = stack.enter_context(chromium(headed=headed))
         probe = Probe(browser, demo.url, keep_ticks=False)
         probe.open()
         system = browser.new_browser_cdp_session()
@@ -180,14 +173,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--every-min", type=float, help="default: 10, or a 30th")
-    parser.add_argument("--frame-rate", type=float, default=750.0)
-    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--frame-rate", default="750")
+    parser.add_argument("--detector", default="4m", help="a smaller one costs less")
+    parser.add_argument("--port", default="0")
     parser.add_argument("--headless", action="store_true")
     said = parser.parse_args()
     every_min = said.every_min or min(10.0, 60 * said.hours / 30)
-    return soak(
-        said.hours, 60 * every_min, said.frame_rate, not said.headless, said.port
-    )
+    options = ["--frame-rate", said.frame_rate, "--detector", said.detector]
+    options += ["--port", said.port]
+    return soak(said.hours, 60 * every_min, options, not said.headless)
 
 
 if __name__ == "__main__":
