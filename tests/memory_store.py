@@ -159,10 +159,6 @@ class MemoryStore:
         with self._lock:
             self._series[key].fields.update(fields)
 
-    def forget(self, key: str) -> None:
-        with self._lock:
-            del self._series[key]
-
     def show(
         self,
         key: str,
@@ -181,6 +177,11 @@ class MemoryStore:
         with self._lock:
             one = next(iter(self._series[key].channels.values()))
             one.rows["settings"][start:] = version
+
+    def forget(self, key: str) -> None:
+        """Let a series vanish, as Redis does when its time is over."""
+        with self._lock:
+            del self._series[key]
 
     def event(self, key: str, kind: str, **fields: str) -> None:
         with self._lock:

@@ -6,26 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM, NO_WEBGL, chromium
 from memory_desk import MemoryDesk
 from memory_store import MemoryNotes, MemoryStore
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 from running_web import RunningWeb
 
 from eigerwatch.sections import ReplaySettings, TargetSettings
-
-CHROMIUM = Path("/usr/bin/chromium")
-
-NO_WEBGL = """
-const original = HTMLCanvasElement.prototype.getContext;
-HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
-  if (kind.startsWith("webgl")) throw new Error("WebGL is used");
-  return original.call(this, kind, ...rest);
-};
-window.violations = [];
-addEventListener("securitypolicyviolation", (event) => {
-  violations.push(`${event.violatedDirective} ${event.blockedURI}`);
-});
-"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -117,14 +104,8 @@ def web(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-            ignore_default_args=["--enable-unsafe-swiftshader"],
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Watched:

@@ -316,7 +316,7 @@ def test_an_unknown_series_is_told(
 ) -> None:
     page = watched.page
     page.goto(f"{web.url}?series=live:gone")
-    expect(page.locator("#notice")).to_contain_text("no series 'live:gone'")
+    expect(page.locator("#banner")).to_contain_text("No series 'live:gone'")
     page.get_by_role("button", name="Follow live").last.click()
     drawn(page)
     expect(page.locator("#notice")).to_be_hidden()

@@ -249,3 +249,21 @@ def test_bytes_end_the_connection_only(client: TestClient) -> None:
 def test_unknown_series_is_refused_in_words(page: Page) -> None:
     page.say(t="view", series="live:none")
     assert "live:none" in page.next("error")["text"]
+
+
+def test_a_series_that_vanishes_is_told_once(page: Page, store: MemoryStore) -> None:
+    store.open(KEY)
+    store.append(KEY, [1, 2])
+    page.say(t="view", series=KEY)
+    page.next("tick", n=2)
+    store.forget(KEY)
+    assert KEY in page.next("error")["text"]
+    page.next("state")
+    kinds = [page.receive()["t"] for _ in range(2)]
+    assert kinds == ["state"] * 2
+
+    store.open(KEY)
+    store.append(KEY, [1, 2, 3])
+    page.next("tick", n=3)
+    store.forget(KEY)
+    assert KEY in page.next("error")["text"]

@@ -104,7 +104,7 @@ class _Client:
     unconfirmed: set[int] = field(default_factory=set)
     texts: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_TEXTS))
     refused: str | None = None
-    """Why there is no such region, as last told."""
+    """Why there is no such view, as last told."""
     state: str | None = None
     tick: tuple[int, bytes] | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -225,9 +225,12 @@ class LiveHub:
                     found.refusals[client] = error_message(str(exc), "region")
                 client.refused = str(exc)
             except (LookupError, UnknownSeriesError) as exc:
-                if client.view_changed and wanted.series != LIVE:
-                    text = str(exc.args[0]) if exc.args else str(exc)
+                text = str(exc.args[0]) if exc.args else str(exc)
+                # Once: also where a series vanishes while it is looked at.
+                news = client.view_changed or client.refused != text
+                if news and wanted.series != LIVE:
                     found.refusals[client] = error_message(text)
+                client.refused = text
             except StoreError:
                 continue  # the state message says so
             client.view_changed = False

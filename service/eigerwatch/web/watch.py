@@ -192,7 +192,8 @@ class Watch:
         after = known[-1].entry if known else "-"
         found = self.reader.events(series, after=after, limit=EVENT_LIMIT)
         if found:
-            seen = {event.id for event in known}
+            # Repeats are of a flush that was tried again: they follow closely.
+            seen = {event.id for event in known[-EVENT_LIMIT:]}
             known = [*known, *(event for event in found if event.id not in seen)]
         if series not in self._events and len(self._events) > 32:
             self._events.clear()

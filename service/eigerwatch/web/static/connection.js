@@ -1,22 +1,24 @@
 // One live connection: WebSocket with retry and watchdog, polling where it is blocked.
 
+import { Pace } from "./pace.js";
 import { decodeTick } from "./tick.js";
 
 const STALE_MS = 3000; // no message for so long: the values are old
 const GIVE_UP_MS = 10000; // ... and for so long: connect anew
 const RETRY_S = [1, 2, 3];
 const FAILURES_BEFORE_POLLING = 3;
-const SLOW_DRAW_MS = 100;
 
 export class Connection {
   // on: { hello, state, event, error, tick(tick) -> promise, link(name, text) }
-  constructor(on) {
+  // ready: promise; ticks wait for it.
+  constructor(on, ready) {
     this.on = on;
+    this.ready = ready;
     this.view = { series: "live" };
     this.epoch = null;
     this.failures = 0;
     this.polled = { seq: 0, stateAt: 0 };
-    this.slow = false;
+    this.pace = new Pace();
     this.link = null;
     this.lastMessage = performance.now();
     this.openedAt = this.lastMessage;
@@ -34,7 +36,7 @@ export class Connection {
 
   sendView() {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
-    this.socket.send(JSON.stringify({ t: "view", ...this.view, hz: this.slow ? 2 : 4 }));
+    this.socket.send(JSON.stringify({ t: "view", ...this.view, hz: this.pace.hz }));
   }
 
   open() {
@@ -92,6 +94,7 @@ export class Connection {
 
   async draw(tick) {
     const socket = this.socket;
+    await this.ready;
     const start = performance.now();
     try {
       await this.on.tick(tick);
@@ -101,12 +104,7 @@ export class Connection {
         const ack = { t: "ack", seq: tick.header.seq, draw_ms: Math.round(spent) };
         socket.send(JSON.stringify(ack));
       }
-      const slow = spent > SLOW_DRAW_MS;
-      if (slow && this.wasSlow && !this.slow) {
-        this.slow = true;
-        this.sendView();
-      }
-      this.wasSlow = slow;
+      if (this.pace.drawn(spent)) this.sendView();
     }
   }
 
@@ -144,6 +142,7 @@ export class Connection {
     const tick = decodeTick(await response.arrayBuffer());
     this.newEpoch(tick.header.epoch);
     this.polled.seq = tick.header.seq;
+    await this.ready;
     await this.on.tick(tick);
   }
 

@@ -6,6 +6,8 @@ import { set } from "./figures.js";
 
 const SHOWN = 200;
 const PAGE = 10000;
+const KEPT = 20000; // as many as the store keeps of a series
+const SHOW_MS = 100;
 const HIDDEN_FIELDS = new Set(["id", "kind", "series", "frame", "first", "last", "image_id", "channel", "n", "text"]);
 
 export class Events {
@@ -17,6 +19,8 @@ export class Events {
     this.items = new Map();
     this.after = null; // the last entry that was read
     this.loading = false;
+    this.dropped = 0;
+    this.timer = null;
     this.none = document.createElement("li");
     this.none.className = "none";
     this.none.textContent = "none";
@@ -31,7 +35,7 @@ export class Events {
   // Reads what came since the last time; one question at a time.
   async load(series) {
     if (series !== this.series) {
-      Object.assign(this, { series, after: null });
+      Object.assign(this, { series, after: null, dropped: 0 });
       this.known.clear();
       this.show();
     }
@@ -40,7 +44,7 @@ export class Events {
     try {
       const { events } = await ask(seriesPath(series, "/events", { after: this.after, limit: PAGE }));
       if (this.series !== series) return;
-      for (const event of events) this.known.set(event.id, parse(event));
+      for (const event of events) this.keep(event);
       this.after = events.at(-1)?.entry ?? this.after;
       this.show();
     } catch { /* the next tick asks again */ } finally {
@@ -50,13 +54,24 @@ export class Events {
 
   add(message) {
     if (message.series !== this.series) return;
-    this.known.set(message.id, parse(message));
-    this.show();
+    this.keep(message);
+    // Many may come at once.
+    this.timer ??= setTimeout(() => this.show(), SHOW_MS);
+  }
+
+  keep(event) {
+    this.known.set(event.id, parse(event));
+    if (this.known.size <= KEPT) return;
+    this.known.delete(this.known.keys().next().value);
+    this.dropped += 1;
   }
 
   show() {
-    set("events-count", this.known.size ? `(${integer(this.known.size)})` : "");
-    const shown = this.all.reverse().slice(0, SHOWN);
+    clearTimeout(this.timer);
+    this.timer = null;
+    const n = this.known.size + this.dropped;
+    set("events-count", n ? `(${integer(n)})` : "");
+    const shown = this.all.slice(-SHOWN).reverse();
     const kept = new Set(shown.map((event) => event.id));
     for (const [id, item] of this.items) {
       if (kept.has(id)) continue;

@@ -21,6 +21,8 @@ import { warningsOf } from "./warnings.js";
 
 const EVENT_MARGIN = 200; // frames shown on either side of a picked event
 const $ = (id) => document.getElementById(id);
+// The plot library, which takes a second, comes after this: the server answers meanwhile.
+const ready = new Promise((done) => document.addEventListener("DOMContentLoaded", done));
 
 const { view, problems } = readView(location.search);
 const page = {
@@ -32,6 +34,7 @@ const page = {
   clockOffset: 0, // server minus browser [ms]
   lagMs: null,
   serverNow: () => Date.now() + page.clockOffset,
+  problem: null, // why there is no view as asked for
 };
 
 // Of the tick shown, or null.
@@ -64,7 +67,7 @@ function plotWidth() {
 
 function choose(series) {
   Object.assign(view, { series, channel: null, region: null, from: null, to: null });
-  Object.assign(page, { paused: false, problems: [] });
+  Object.assign(page, { paused: false, problems: [], problem: null });
   clear();
   look();
 }
@@ -94,7 +97,7 @@ function readAddress() {
   const other = read.view.series !== view.series;
   if (read.view.theme) setTheme(read.view.theme);
   Object.assign(view, read.view);
-  page.problems = read.problems;
+  Object.assign(page, { problems: read.problems, problem: null });
   setWall(view.wall);
   if (other) clear();
   change({ y: view.y, ref: view.ref });
@@ -107,6 +110,7 @@ async function receiveTick(tick) {
   const told = tick.header;
   const other = page.tick && page.tick.header.series !== told.series;
   page.tick = tick;
+  page.problem = null;
   choice.shown(told.series, told.channel);
   if (other || events.series !== told.series || events.known.size < told.ev_seq) {
     if (other && (view.from !== null || view.to !== null || view.channel !== null)) {
@@ -147,9 +151,13 @@ function receiveState(state) {
 
 // What cannot be shown; without the region, the series can.
 function refused({ text, about }) {
-  if (about !== "region") choice.problem(text);
-  if (about === "region" || view.series !== "live") page.problems = [`${text}.`];
-  if (about === "region") change({ region: null });
+  if (about === "region") {
+    page.problems = [`${text}.`];
+    change({ region: null });
+  } else {
+    page.problem = text;
+    choice.problem(text);
+  }
   showAges();
 }
 
@@ -294,7 +302,7 @@ const connection = new Connection({
     pill("link", name, text);
     showAges();
   },
-});
-plots.clear().catch(plotFailed);
+}, ready);
+ready.then(() => plots.clear()).catch(plotFailed);
 look();
 setInterval(showAges, 500);

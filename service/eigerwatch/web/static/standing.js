@@ -23,7 +23,8 @@ export function showStanding(page, view, { zoomed, onSeries }) {
   const now = page.serverNow();
   const connected = page.link === "connected";
   const followed = page.state?.source ?? "no_data";
-  const source = view.series === "live" || !header ? followed : header.source;
+  const own = view.series === "live" || !header ? followed : header.source;
+  const source = page.problem ? "error" : own;
   if (connected) pill("source", source, "");
   else pill("source", "no_data", page.state ? `was ${STATE_WORDS[source]}` : "", "unknown");
   const shown = header?.source ?? source;
@@ -49,7 +50,7 @@ function showBanner(page, header, source, shown) {
   const reasons = [];
   if (page.link === "stale") reasons.push("No message from the server");
   else if (page.link !== "connected") reasons.push("No connection to the server");
-  else if (source === "error") reasons.push(capital(page.state?.text || header?.source_text || "error"));
+  else if (source === "error") reasons.push(capital(page.problem || page.state?.text || header?.source_text || "error"));
   else if (shown === "stalled") reasons.push(`Stalled: ${header?.source_text || page.state.text}`);
   if (page.paused) reasons.push("Paused");
   let text = reasons.join("; ");
