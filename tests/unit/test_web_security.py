@@ -146,8 +146,7 @@ def test_api_is_described_completely(client: TestClient) -> None:
     for path, methods in api["paths"].items():
         for method, operation in methods.items():
             assert operation["description"], path
-            if method == "delete":
-                assert "204" in operation["responses"], path
+            if method == "delete" and "204" in operation["responses"]:
                 continue
-            done = {"get": "200", "post": "201"}[method]
+            done = "201" if method == "post" else "200"
             assert operation["responses"][done].get("content"), path
