@@ -154,6 +154,17 @@ def test_one_regions_counts_are_shown(page: Page, collecting: MemoryStore) -> No
     expect(page.locator("#tiles-of")).to_be_hidden()
 
 
+def test_a_region_may_be_counted_in_the_address(
+    watched: Any, web: Any, collecting: MemoryStore
+) -> None:
+    page = watched.page
+    page.goto(f"{web.url}?region=0")
+    expect(page.locator("#region-shown")).to_have_text("Region left")
+    expect(page.locator("#region")).to_have_value("left")
+    assert parameters(page.url) == {"region": "left"}
+    watched.check()
+
+
 def test_a_regions_name_is_only_text(page: Page, collecting: MemoryStore) -> None:
     drawn(page)
     page.select_option("#region", HOSTILE)
