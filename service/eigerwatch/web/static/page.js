@@ -118,6 +118,9 @@ async function receiveTick(tick) {
     }
     events.load(told.series).then(() => plots.setEvents(events.all));
   }
+  // An address may count regions; from now on it says the name.
+  const counted = view.region !== null && !told.regions.includes(view.region);
+  if (counted && told.region !== null) change({ region: told.region });
   showTiles(told);
   figures.showTable(told.stats);
   showControls();

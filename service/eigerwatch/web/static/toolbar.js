@@ -9,8 +9,8 @@ const SWITCHES = { y: ["robust", "full"], axis: ["frame", "time"], unit: ["norma
 const $ = (id) => document.getElementById(id);
 
 export class Toolbar {
-  // view: as in url.js; on: what each control does.
-  constructor(view, on) {
+  // view: as in url.js; on: what each control does; more: further keys and what they do.
+  constructor(view, on, more = {}) {
     Object.assign(this, { view, on });
     this.timed = true;
     this.regions = "";
@@ -32,6 +32,7 @@ export class Toolbar {
       3: () => on.choose({ scope: "frames" }),
       4: () => on.choose({ scope: "seconds" }),
       escape: () => this.view.wall && on.wall(),
+      ...more,
     };
     document.addEventListener("keydown", (press) => this.pressed(press));
     const clicks = {
