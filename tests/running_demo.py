@@ -11,9 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from helpers import wait_until
+
+from eigerwatch.children import die_with
 
 CLOCK_HZ = os.sysconf("SC_CLK_TCK")
 
@@ -62,6 +65,7 @@ class RunningDemo:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            preexec_fn=partial(die_with, os.getpid()),
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

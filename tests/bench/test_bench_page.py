@@ -94,6 +94,7 @@ class Report:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self._broken: list[str] = []
 
     def add(
         self,
@@ -104,10 +105,15 @@ class Report:
         measured: str,
         *values: tuple[float, float],
     ) -> None:
-        """Keep a row, and fail where a value is beyond three times its limit."""
+        """Keep a row; a value beyond three times its limit is told by `check`."""
         self.rows.append(Row(number, budget, prototype, limit, measured))
-        for value, most in values:
-            assert value <= SLACK * most, f"budget {number}, {budget}: {measured}"
+        if any(value > SLACK * most for value, most in values):
+            self._broken.append(f"budget {number}, {budget}: {measured}, not {limit}")
+
+    def check(self) -> None:
+        """Fail where budgets were broken since the last time."""
+        broken, self._broken = self._broken, []
+        assert not broken
 
     def lines(self) -> Iterator[str]:
         head = Row(0, "budget", "prototype", "limit", "measured")
@@ -131,15 +137,19 @@ def report(request: pytest.FixtureRequest) -> Iterator[Report]:
 
 
 @pytest.fixture
-def measure(benchmark: Any) -> Callable[..., Any]:
-    """Return what calls a function once as a benchmark and returns its answer."""
+def measure(benchmark: Any, report: Report) -> Iterator[Callable[..., Any]]:
+    """Return what calls a function once as a benchmark and returns its answer.
+
+    After the test, its budgets are checked.
+    """
     if benchmark.disabled:
         pytest.skip("benchmarks are disabled")
 
     def once(function: Callable[..., Any], *arguments: Any) -> Any:
         return benchmark.pedantic(function, args=arguments, rounds=1, iterations=1)
 
-    return once
+    yield once
+    report.check()
 
 
 @pytest.fixture(scope="module")

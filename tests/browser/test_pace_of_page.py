@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from memory_store import MemoryStore
 from playwright.sync_api import Page, WebSocket
 from running_web import RunningWeb
 
 KEY = "live:01JABC"
+
+pytestmark = pytest.mark.timeout(180)
 
 PLOTLY = """
 window.drawMs = 1;

@@ -26,6 +26,8 @@ from eigerwatch.web.live import CREDIT, MAX_CLIENTS
 
 KEY = "live:01JABC"
 
+pytestmark = pytest.mark.timeout(180)
+
 
 @pytest.fixture
 def store() -> MemoryStore:
