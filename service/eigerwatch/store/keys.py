@@ -13,6 +13,8 @@ CONTROL = PREFIX + "control"
 """Stream of commands from the page to the consumer."""
 LEASE = PREFIX + "lease"
 """Who owns the detector's stream."""
+ALARMS = PREFIX + "alarms"
+"""Stream of what happened to alarms."""
 
 CHUNK_FRAMES = 10_000
 """Frames in one chunk of rows."""

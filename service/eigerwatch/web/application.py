@@ -15,12 +15,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.frames import FrameCache
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
-from eigerwatch.web import analysing, api, downloads, images, noting, schemas
+from eigerwatch.web import alarming, analysing, api, downloads, images, noting, schemas
+from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub, software_version
 from eigerwatch.web.pages import STATIC, OwnFiles, Pages
-from eigerwatch.web.reading import NoteStore, StoreReader
+from eigerwatch.web.reading import AlarmStore, NoteStore, StoreReader
 from eigerwatch.web.security import Guard
 from eigerwatch.web.source import BEAT_LIMIT_S
 from eigerwatch.web.watch import Watch
@@ -28,8 +29,9 @@ from eigerwatch.web.watch import Watch
 DESCRIPTION = """\
 The beam's intensity, frame by frame, from the frames of a DECTRIS Eiger.
 
-All but notes and exclusions only reads. Frames are numbered from 0 (image_id); \
-ranges are [from, to). 64-bit integers are decimal strings; unknown is null.
+All but notes, exclusions and acknowledging alarms only reads. Frames are numbered \
+from 0 (image_id); ranges are [from, to). 64-bit integers are decimal strings; \
+unknown is null.
 
 Live data come by the WebSocket `/api/v1/live`. The client says `view` (series or \
 `live`, channel, from, to, px, scope, window) and confirms every binary tick with \
@@ -46,6 +48,7 @@ def create_app(
     notes: NoteStore | None = None,
     analysis: AnalysisSettings | None = None,
     targets: TargetSettings | None = None,
+    alarms: AlarmStore | None = None,
 ) -> FastAPI:
     """Return the web application.
 
@@ -59,13 +62,17 @@ def create_app(
         Where people note something and exclude frames; None: they cannot.
     analysis, targets
         How runs are judged; None: the defaults.
+    alarms
+        Where the history of alarms is kept; None: only in this process.
     """
     targets = targets or TargetSettings()
     frames = FrameCache(reader)
     assessor = Assessor(reader, frames, notes, analysis or AnalysisSettings(), targets)
     watch = Watch(reader, frames, assessor)
     beam = BeamWatch(watch, assessor, targets)
-    hub = LiveHub(watch, settings, beam)
+    alarm_watch = AlarmWatch(watch, targets, alarms)
+    beam.listeners.append(alarm_watch.look)
+    hub = LiveHub(watch, settings, beam, alarm_watch)
     pages = Pages()
 
     @contextlib.asynccontextmanager
@@ -103,6 +110,7 @@ def create_app(
     app.include_router(analysing.create_router(watch, assessor, beam, notes))
     app.include_router(analysing.health_router(watch, beam))
     app.include_router(noting.create_router(watch, notes))
+    app.include_router(alarming.create_router(alarm_watch))
     app.include_router(images.create_router(watch))
     app.include_router(downloads.create_router(watch))
     app.include_router(pages.router())

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from eigerwatch.config import Settings
+from eigerwatch.store.alarms import Alarms
 from eigerwatch.store.client import connect
 from eigerwatch.store.notes import Notes
 from eigerwatch.store.read import Reader
@@ -92,6 +93,7 @@ def serve(
             notes=Notes(client, settings.archive_dir),
             analysis=settings.analysis,
             targets=settings.targets,
+            alarms=Alarms(client),
         )
         server = WebServer(app, listener)
         log.info("page ready", url=server.url)
