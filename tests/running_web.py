@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from helpers import wait_until
+from memory_alarms import MemoryAlarms
 from memory_store import MemoryNotes, MemoryStore
 
 from eigerwatch.sections import TargetSettings, WebSettings
@@ -22,9 +23,10 @@ class RunningWeb:
         port: int = 0,
         notes: MemoryNotes | None = None,
         targets: TargetSettings | None = None,
+        alarms: MemoryAlarms | None = None,
     ) -> None:
         settings = WebSettings(port=port)
-        app = create_app(store, settings, notes=notes, targets=targets)
+        app = create_app(store, settings, notes=notes, targets=targets, alarms=alarms)
         self._server = WebServer(app, bind(settings))
         self.url = self._server.url
         self.port = int(self.url.rstrip("/").rpartition(":")[2])

@@ -1,5 +1,6 @@
 // Joins connection, plots, figures and controls.
 
+import { AlarmPanel } from "./alarms.js";
 import { showAssessed, showTiles } from "./assessment.js";
 import { showBeam } from "./beam.js";
 import { Compare } from "./compare.js";
@@ -122,6 +123,7 @@ function receiveState(state) {
   page.state = state;
   const offset = state.now - Date.now();
   page.clockOffset = Math.abs(offset) > 1000 ? offset : 0;
+  alarms.take(state.alarms);
   choice.refreshIfNew(state.series, state.source, state.others);
   const warnings = warningsOf(state).map((text) => {
     const item = document.createElement("span");
@@ -300,6 +302,7 @@ const KEYS = {
   r: () => zoom(null, null),
   y: () => setMode(plots.mode === "robust" ? "full" : "robust"),
   d: toggleTheme,
+  a: () => alarms.key(),
   "[": () => step(-1),
   "]": () => step(1),
   "?": () => $("keys").showModal(),
@@ -310,7 +313,7 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (press) => {
-  if (press.ctrlKey || press.metaKey || press.altKey || $("keys").open) return;
+  if (press.ctrlKey || press.metaKey || press.altKey || document.querySelector("dialog[open]")) return;
   if (press.target.closest("input, select, textarea")) return;
   if (press.key === " " && press.target.closest("button, a, summary")) return;
   const action = KEYS[press.key.toLowerCase()];
@@ -359,6 +362,7 @@ const spectrum = new SpectrumPanel({
   },
 });
 new ModulesPanel({ wanted: () => about(({ n }) => n) });
+const alarms = new AlarmPanel();
 new Compare({ choice, current: () => choice.current });
 
 $("exclude-range").addEventListener("click", () => decideRange(true));
