@@ -15,7 +15,16 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.frames import FrameCache
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
-from eigerwatch.web import alarming, analysing, api, downloads, images, noting, schemas
+from eigerwatch.web import (
+    alarming,
+    analysing,
+    api,
+    deeper,
+    downloads,
+    images,
+    noting,
+    schemas,
+)
 from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
@@ -108,6 +117,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.include_router(api.create_router(watch, hub))
     app.include_router(analysing.create_router(watch, assessor, beam, notes))
+    app.include_router(deeper.create_router(watch, assessor))
     app.include_router(analysing.health_router(watch, beam))
     app.include_router(noting.create_router(watch, notes))
     app.include_router(alarming.create_router(alarm_watch))

@@ -5,6 +5,7 @@ import { showAssessed, showTiles } from "./assessment.js";
 import { showBeam } from "./beam.js";
 import { Compare } from "./compare.js";
 import { Connection } from "./connection.js";
+import { DeeperPanel } from "./deeper.js";
 import { Events } from "./events.js";
 import * as figures from "./figures.js";
 import { KIND_WORDS, STATE_WORDS, age, clock, moment } from "./format.js";
@@ -266,6 +267,7 @@ function toggleTheme() {
   } catch { /* storage may be forbidden */ }
   plots.redraw().catch(plotFailed);
   spectrum.redraw();
+  deeper.redraw();
 }
 
 // Zoom to what was found, with some frames on either side.
@@ -344,21 +346,33 @@ const found = new Found({
     $("plot").scrollIntoView({ block: "nearest" });
   },
   onDecided: () => {
-    notes.panel.hurry();
-    spectrum.panel.hurry();
+    for (const panel of [notes, spectrum, deeper]) panel.panel.hurry();
   },
 });
 const notes = new Notes({
   wanted: () => about(() => Math.floor(performance.now() / NOTES_MS)),
   onDecided: () => {
-    found.panel.hurry();
-    spectrum.panel.hurry();
+    for (const panel of [found, spectrum, deeper]) panel.panel.hurry();
   },
 });
 const spectrum = new SpectrumPanel({
   wanted: () => {
     const what = page.tick?.header.assessment && about(({ assessment }) => assessment.made);
     return what && { ...what, from: page.from, to: page.to };
+  },
+});
+const deeper = new DeeperPanel({
+  wanted: () => {
+    const what = page.tick?.header.assessment && about(({ assessment }) => assessment.made);
+    return what && { ...what, from: page.from, to: page.to };
+  },
+  now: serverNow,
+  onShow: ({ first, last }) => {
+    zoom(first, last + 1);
+    $("plot").scrollIntoView({ block: "nearest" });
+  },
+  onDecided: () => {
+    for (const panel of [found, notes, spectrum]) panel.panel.hurry();
   },
 });
 new ModulesPanel({ wanted: () => about(({ n }) => n) });
