@@ -22,6 +22,7 @@ from eigerwatch.web import (
     deeper,
     downloads,
     images,
+    nexus,
     noting,
     schemas,
 )
@@ -123,6 +124,7 @@ def create_app(
     app.include_router(alarming.create_router(alarm_watch))
     app.include_router(images.create_router(watch))
     app.include_router(downloads.create_router(watch))
+    app.include_router(nexus.create_router(watch, assessor, notes))
     app.include_router(pages.router())
     app.mount("/static", OwnFiles(directory=STATIC), name="static")
 
