@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from memory_store import MemoryNotes, MemoryStore
@@ -186,3 +188,18 @@ def test_what_fails_is_said(watched: Any, web: RunningWeb, filled: Any) -> None:
     watched.page.goto(web.url)
     watched.page.locator("#deeper-panel summary").click()
     expect(watched.page.locator("#deeper-problem")).to_have_text("the store is away")
+
+
+def test_the_nexus_file_is_offered(
+    watched: Any, web: RunningWeb, filled: MemoryStore
+) -> None:
+    watched.page.goto(web.url)
+    link = watched.page.locator("#get-nexus")
+    expect(link).to_have_attribute("href", re.compile("download.nxs"))
+    with watched.page.expect_download() as started:
+        link.click()
+    assert started.value.suggested_filename.endswith("_series.nxs")
+    with h5py.File(started.value.path()) as file:
+        totals = file["entry/intensity/total"][()]
+    np.testing.assert_array_equal(totals, DRAWN.totals)
+    watched.check()
