@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from helpers import wait_until
+from memory_alarms import MemoryAlarms
 from memory_desk import MemoryDesk
 from memory_store import MemoryNotes, MemoryStore
 
@@ -25,6 +26,7 @@ class RunningWeb:
         targets: TargetSettings | None = None,
         commands: MemoryDesk | None = None,
         replay: ReplaySettings | None = None,
+        alarms: MemoryAlarms | None = None,
     ) -> None:
         settings = WebSettings(port=port)
         app = create_app(
@@ -34,6 +36,7 @@ class RunningWeb:
             targets=targets,
             commands=commands,
             replay=replay,
+            alarms=alarms,
         )
         self._server = WebServer(app, bind(settings))
         self.url = self._server.url

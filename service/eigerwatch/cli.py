@@ -271,6 +271,25 @@ def report(
 
 
 @app.command()
+def export(
+    series: Annotated[str, typer.Argument(help="Key of a series, or 'latest'.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="File: .nxs is NeXus, .csv one line per frame."
+        ),
+    ],
+    config: Config = None,
+    channel: Channel = None,
+) -> None:
+    """Write a stored series to a file."""
+    from eigerwatch import exporting
+
+    frames = exporting.export(_settings(config), series, channel, output)
+    print(f"written: {output}, {frames} frames")  # noqa: T201
+
+
+@app.command()
 def compare(
     a: Annotated[str, typer.Argument(help="Series, 'latest', or master file.")],
     b: Annotated[str, typer.Argument(help="What is compared with it.")],

@@ -100,6 +100,14 @@ class UnknownRegionError(EigerwatchError, LookupError):
         self.region = region
 
 
+class UnknownAlarmError(EigerwatchError):
+    """No alarm has this id. The web answers 404."""
+
+
+class AcknowledgedError(EigerwatchError):
+    """Somebody acknowledged the alarm already. The web answers 409."""
+
+
 class LeaseError(StoreError):
     """Another process owns the detector's stream. `app` refuses to start."""
 

@@ -328,6 +328,10 @@ class TargetSettings(Section):
     """Most missing and rejected frames [%]."""
     min_mean: float | None = Field(default=None, gt=0, le=2**63)
     """Mean below which there is no beam, and no alarm [counts]."""
+    source_alarm: bool = False
+    """Whether a series that stalls, or a source with an error, is an alarm too."""
+    hold_off_s: float = Field(default=10.0, ge=0, le=86_400)
+    """An alarm's reason is over when it has been gone for so long [s]."""
     webhooks: tuple[
         Annotated[str, Field(pattern=r"^https?://[^\s/?#]+\S*$", max_length=2000)], ...
     ] = Field(default=(), max_length=16)

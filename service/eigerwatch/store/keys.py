@@ -17,6 +17,8 @@ REPLAY = PREFIX + "replay"
 """Hash of the replay that the page commands."""
 NEXT_SETTINGS = PREFIX + "next_settings"
 """Hash of what the next series is counted with."""
+ALARMS = PREFIX + "alarms"
+"""Stream of what happened to alarms."""
 
 CHUNK_FRAMES = 10_000
 """Frames in one chunk of rows."""

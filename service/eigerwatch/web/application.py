@@ -21,22 +21,26 @@ from eigerwatch.sections import (
     WebSettings,
 )
 from eigerwatch.web import (
+    alarming,
     analysing,
     api,
     choosing,
+    deeper,
     distribution,
     downloads,
     images,
+    nexus,
     noting,
     replaying,
     schemas,
 )
+from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub, software_version
 from eigerwatch.web.ordering import CommandStore
 from eigerwatch.web.pages import STATIC, OwnFiles, Pages
-from eigerwatch.web.reading import NoteStore, StoreReader
+from eigerwatch.web.reading import AlarmStore, NoteStore, StoreReader
 from eigerwatch.web.security import Guard
 from eigerwatch.web.source import BEAT_LIMIT_S
 from eigerwatch.web.watch import Watch
@@ -44,9 +48,9 @@ from eigerwatch.web.watch import Watch
 DESCRIPTION = """\
 The beam's intensity, frame by frame, from the frames of a DECTRIS Eiger.
 
-All but notes, exclusions, the replay and the settings of the next series only reads. \
-Frames are numbered from 0 (image_id); \
-ranges are [from, to). 64-bit integers are decimal strings; unknown is null.
+All but notes, exclusions, acknowledging alarms, the replay and the settings of the \
+next series only reads. Frames are numbered from 0 (image_id); ranges are [from, to). \
+64-bit integers are decimal strings; unknown is null.
 
 Live data come by the WebSocket `/api/v1/live`. The client says `view` (series or \
 `live`, channel, region, from, to, px, scope, window, unit) and confirms every \
@@ -65,6 +69,7 @@ def create_app(
     targets: TargetSettings | None = None,
     commands: CommandStore | None = None,
     replay: ReplaySettings | None = None,
+    alarms: AlarmStore | None = None,
 ) -> FastAPI:
     """Return the web application.
 
@@ -82,13 +87,17 @@ def create_app(
         Where people command replays and the next series' settings; None: they cannot.
     replay
         Folders that recordings are looked for in; None: there are none.
+    alarms
+        Where the history of alarms is kept; None: only in this process.
     """
     targets = targets or TargetSettings()
     frames = FrameCache(reader)
     assessor = Assessor(reader, frames, notes, analysis or AnalysisSettings(), targets)
     watch = Watch(reader, frames, assessor)
     beam = BeamWatch(watch, assessor, targets)
-    hub = LiveHub(watch, settings, beam)
+    alarm_watch = AlarmWatch(watch, targets, alarms)
+    beam.listeners.append(alarm_watch.look)
+    hub = LiveHub(watch, settings, beam, alarm_watch)
     pages = Pages()
 
     @contextlib.asynccontextmanager
@@ -124,15 +133,18 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.include_router(api.create_router(watch, hub))
     app.include_router(analysing.create_router(watch, assessor, beam, notes))
+    app.include_router(deeper.create_router(watch, assessor))
     app.include_router(analysing.health_router(watch, beam))
     app.include_router(noting.create_router(watch, notes))
     app.include_router(
         replaying.create_router(watch, commands, replay or ReplaySettings())
     )
     app.include_router(choosing.create_router(watch, commands))
+    app.include_router(alarming.create_router(alarm_watch))
     app.include_router(images.create_router(watch))
     app.include_router(distribution.create_router(watch, assessor))
     app.include_router(downloads.create_router(watch))
+    app.include_router(nexus.create_router(watch, assessor, notes))
     app.include_router(pages.router())
     app.mount("/static", OwnFiles(directory=STATIC), name="static")
 

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from typing import Any
@@ -68,6 +69,8 @@ class BeamWatch:
         self._stop = threading.Event()
         self._calls: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
         self._targets = targets
+        self.listeners: list[Callable[[Beam], None]] = []
+        """Called with every decision, by the thread that makes them."""
         self._threads = [threading.Thread(target=self._run, name="beam", daemon=True)]
         if targets.webhooks:
             self._threads.append(
@@ -116,6 +119,8 @@ class BeamWatch:
         self._beam = Beam(*found, since_ms)
         if changed:
             self._changed(before, self._beam)
+        for listener in self.listeners:
+            listener(self._beam)
         return self._beam
 
     def _run(self) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
-import numpy as np
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from eigerwatch.export.files import is_stored, sums_csv_lines, table_csv
+from eigerwatch.export.files import table_csv
 from eigerwatch.export.plot import plot_html
+from eigerwatch.filing import frame_lines
 from eigerwatch.frames import Scope
 from eigerwatch.runs import facts_of
-from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web.parameters import (
     PROBLEMS,
     Channel,
@@ -25,9 +23,6 @@ from eigerwatch.web.parameters import (
     resolved,
 )
 from eigerwatch.web.watch import Watch
-
-PIECE = 10_000
-"""Frames read and written at a time: one chunk of the store."""
 
 
 def create_router(watch: Watch) -> APIRouter:
@@ -60,7 +55,8 @@ def create_router(watch: Watch) -> APIRouter:
             scope = Scope("range", start=start, stop=stop)
             text = table_csv(watch.ticks.describe(info, channel, scope))
             return Response(text, media_type="text/csv", headers=headers)
-        lines = _frame_lines(watch, info, channel, start, stop)
+        frames = watch.ticks.frames.get(info, channel)
+        lines = frame_lines(watch.reader, frames, info.key, start, stop)
         return StreamingResponse(lines, media_type="text/csv", headers=headers)
 
     @router.get(
@@ -90,19 +86,3 @@ def create_router(watch: Watch) -> APIRouter:
         return HTMLResponse(page, headers=headers)
 
     return router
-
-
-def _frame_lines(
-    watch: Watch, info: SeriesInfo, channel: str, start: int, stop: int
-) -> Iterator[str]:
-    frames = watch.ticks.frames.get(info, channel)
-    others = (("outstanding", frames.outstanding()), ("rejected", frames.rejected()))
-    for first in range(start, max(stop, start + 1), PIECE):
-        last = min(first + PIECE, stop)
-        rows = watch.reader.rows(info.key, channel, first, last)
-        states = np.full(len(rows), "missing", "U11")
-        for state, numbers in others:
-            here = numbers[(numbers >= first) & (numbers < first + len(rows))]
-            states[here - first] = state
-        states[is_stored(rows)] = "stored"
-        yield from sums_csv_lines(rows, first + 1, states, header=first == start)

@@ -20,6 +20,7 @@ from eigerwatch.sections import WebSettings
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import StoredEvent
 from eigerwatch.web import tick
+from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.regional import region_of
 from eigerwatch.web.ticks import PROTOCOL, Tick, Unit, View, points_for
@@ -119,10 +120,17 @@ class _Client:
 class LiveHub:
     """Serves all WebSocket clients from one clock."""
 
-    def __init__(self, watch: Watch, settings: WebSettings, beam: BeamWatch) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        settings: WebSettings,
+        beam: BeamWatch,
+        alarms: AlarmWatch,
+    ) -> None:
         self.allowed_hosts = settings.allowed_hosts
         self._watch = watch
         self._beam = beam
+        self._alarms = alarms
         self._period_s = 1 / settings.tick_hz
         self._hello: dict[str, Any] = {
             "t": "hello",
@@ -173,6 +181,7 @@ class LiveHub:
                             "since": found.since_ms,
                             "window_s": self._beam.window_s,
                         },
+                        "alarms": self._alarms.brief,
                     }
                 )
                 for client in self._clients:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from eigerwatch.store.alarms import Entry
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.notes import Exclusion, Note
 from eigerwatch.store.read import StoredEvent
@@ -91,4 +92,16 @@ class NoteStore(Protocol):
 
     def exclusions(self, key: str) -> list[Exclusion]:
         """Return what was excluded and taken back, in order."""
+        ...
+
+
+class AlarmStore(Protocol):
+    """`eigerwatch.store.alarms.Alarms`, or what answers like it; as `StoreReader`."""
+
+    def append(self, entry: Entry) -> None:
+        """Write an entry."""
+        ...
+
+    def read(self, after: str | None = None) -> list[tuple[str, Entry]]:
+        """Return position and fields of the entries after a position."""
         ...

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from eigerwatch.config import Settings
+from eigerwatch.store.alarms import Alarms
 from eigerwatch.store.client import connect
 from eigerwatch.store.desk import Desk
 from eigerwatch.store.notes import Notes
@@ -95,6 +96,7 @@ def serve(
             targets=settings.targets,
             commands=Desk(client),
             replay=settings.replay,
+            alarms=Alarms(client),
         )
         server = WebServer(app, listener)
         log.info("page ready", url=server.url)

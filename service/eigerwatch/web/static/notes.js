@@ -14,6 +14,13 @@ export function author() {
   return $("author").value.trim();
 }
 
+export function setAuthor(name) {
+  $("author").value = name;
+  try {
+    localStorage.setItem("author", author());
+  } catch { /* storage may be forbidden */ }
+}
+
 export class Notes {
   // wanted() -> { series, version } or null; onDecided(): frames count otherwise now.
   constructor({ wanted, onDecided }) {
@@ -33,11 +40,7 @@ export class Notes {
     try {
       $("author").value = localStorage.getItem("author") ?? "";
     } catch { /* storage may be forbidden */ }
-    $("author").addEventListener("change", () => {
-      try {
-        localStorage.setItem("author", author());
-      } catch { /* storage may be forbidden */ }
-    });
+    $("author").addEventListener("change", () => setAuthor(author()));
     $("note-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.add();

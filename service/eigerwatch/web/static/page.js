@@ -1,5 +1,6 @@
 // Joins connection, plots, figures and controls.
 
+import { AlarmPanel } from "./alarms.js";
 import { showTiles } from "./assessment.js";
 import { Connection } from "./connection.js";
 import { Events } from "./events.js";
@@ -141,6 +142,7 @@ function receiveState(state) {
   page.state = state;
   const offset = state.now - Date.now();
   page.clockOffset = Math.abs(offset) > 1000 ? offset : 0;
+  alarms.take(state.alarms);
   choice.refreshIfNew(state.series, state.source, state.others);
   const warnings = warningsOf(state).map((text) => {
     const item = document.createElement("span");
@@ -244,6 +246,7 @@ function decideRange(excluded) {
   if (shown && plots.zoomed(shown)) panels.found.decide(shown.from, shown.to - 1, excluded);
 }
 
+const alarms = new AlarmPanel();
 const toolbar = new Toolbar(view, {
   follow: () => choose("live"),
   pause: () => pause(!page.paused),
@@ -255,7 +258,7 @@ const toolbar = new Toolbar(view, {
   step,
   decide: decideRange,
   choose: change,
-});
+}, { a: () => alarms.key() });
 figures.makeTable();
 setWall(view.wall);
 const plots = new Plots($("plot"), view, zoom);
@@ -281,6 +284,11 @@ const panels = new Panels({
   header,
   choice,
   onFound: (what) => plots.setFound(what).catch(plotFailed),
+  now: page.serverNow,
+  onShow: ({ first, last }) => {
+    zoom(first, last + 1);
+    $("plot").scrollIntoView({ block: "nearest" });
+  },
   onPick: ({ first, last }) => {
     showFrames(first, Math.min(last, header().n - 1));
     $("plot").scrollIntoView({ block: "nearest" });

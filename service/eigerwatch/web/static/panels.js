@@ -1,6 +1,7 @@
 // The panels below the plot, each about the frames that are shown.
 
 import { Compare } from "./compare.js";
+import { DeeperPanel } from "./deeper.js";
 import { Found } from "./found.js";
 import { HistogramPanel } from "./histogram.js";
 import { ModulesPanel } from "./modules.js";
@@ -11,8 +12,9 @@ const NOTES_MS = 15000; // others may write notes too
 
 export class Panels {
   // view: as in url.js; header() -> of the tick shown, or null; choice: the list of
-  // series; onFound, onPick: events were found, one was picked.
-  constructor({ view, header, choice, onFound, onPick }) {
+  // series; now(): the server's [ms]; onFound, onPick: events were found, one was
+  // picked; onShow: frames shall be shown.
+  constructor({ view, header, choice, now, onFound, onPick, onShow }) {
     // What a panel is about; a new version says that asking again is worth it.
     const about = (version) => {
       const shown = header();
@@ -26,17 +28,22 @@ export class Panels {
       ),
       onFound,
       onPick,
-      onDecided: () => this.decided("notes"),
+      onDecided: () => this.decided("notes", "deeper"),
     });
     this.notes = new Notes({
       wanted: () => about(() => Math.floor(performance.now() / NOTES_MS)),
-      onDecided: () => this.decided("found"),
+      onDecided: () => this.decided("found", "deeper"),
     });
-    this.spectrum = new SpectrumPanel({
-      wanted: () => {
-        const what = assessed(({ assessment }) => assessment.made);
-        return what && { ...what, from: view.from, to: view.to };
-      },
+    const ofRange = () => {
+      const what = assessed(({ assessment }) => assessment.made);
+      return what && { ...what, from: view.from, to: view.to };
+    };
+    this.spectrum = new SpectrumPanel({ wanted: ofRange });
+    this.deeper = new DeeperPanel({
+      wanted: ofRange,
+      now,
+      onShow,
+      onDecided: () => this.decided("found", "notes"),
     });
     this.histogram = new HistogramPanel({
       wanted: () => {
@@ -49,13 +56,14 @@ export class Panels {
   }
 
   // Somebody decided which frames count: what rests on them is asked for at once.
-  decided(other) {
-    for (const name of [other, "spectrum", "histogram"]) this[name].panel.hurry();
+  decided(...others) {
+    for (const name of [...others, "spectrum", "histogram"]) this[name].panel.hurry();
   }
 
   redraw() {
     this.spectrum.redraw();
     this.histogram.redraw();
+    this.deeper.redraw();
   }
 }
 

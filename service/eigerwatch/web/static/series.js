@@ -84,6 +84,7 @@ export class SeriesChoice {
     for (const [id, path] of [
       ["get-table", `/download.csv?content=table&${query}`],
       ["get-frames", `/download.csv?content=frames&${query}`],
+      ["get-nexus", `/download.nxs?${query}`],
       ["get-html", `/download.html?${query}`],
       ["get-report", `/report.html?${query}`],
       ["get-pdf", `/report.pdf?${query}`],

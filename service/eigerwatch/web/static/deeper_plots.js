@@ -1,0 +1,109 @@
+// The two plots of the deeper analysis: averaging time, and the spectrum by time.
+
+import { colour } from "./figures.js";
+
+const NO_GAP = 1e-6; // without any the image gets inline styles, which our policy forbids
+const CONFIG = { displayModeBar: false, responsive: false, showTips: false };
+
+// One small plot: drawn one after the other, in the colours of the theme.
+class SmallPlot {
+  constructor(element) {
+    this.element = element;
+    this.told = null;
+    this.drawn = false;
+    this.queue = Promise.resolve();
+    new ResizeObserver(() => {
+      if (this.drawn && element.clientWidth > 0) this.redraw();
+    }).observe(element);
+  }
+
+  show(told) {
+    this.told = told;
+    return this.redraw();
+  }
+
+  redraw() {
+    if (!globalThis.Plotly || (!this.told && !this.drawn) || !this.element.clientWidth) return this.queue;
+    this.queue = this.queue.catch(() => {}).then(async () => {
+      if (!this.drawn) this.element.replaceChildren();
+      await Plotly.react(this.element, this.traces(), this.layout(), CONFIG);
+      this.drawn = true;
+    });
+    return this.queue;
+  }
+
+  get size() {
+    return this.element.clientWidth > 900 ? 14 : 12;
+  }
+
+  layout() {
+    const { size } = this;
+    const text = colour("--text");
+    const grid = colour("--grid");
+    const axis = { gridcolor: grid, linecolor: grid, zeroline: false, fixedrange: true, tickfont: { size } };
+    const title = (words) => ({ font: { size }, standoff: 4, text: words });
+    return {
+      autosize: true, showlegend: false, hovermode: "closest", dragmode: false, uirevision: "same",
+      margin: { l: size * 5.4, r: 14, t: size, b: size * 3.4 },
+      paper_bgcolor: colour("--panel"), plot_bgcolor: colour("--panel"),
+      font: { color: text, size, family: "system-ui, sans-serif" },
+      hoverlabel: { bgcolor: colour("--panel"), font: { color: text, size } },
+      ...this.axes(axis, title),
+    };
+  }
+}
+
+export class AllanPlot extends SmallPlot {
+  traces() {
+    const told = this.told ?? { tau: [], deviation: [], low: [], high: [], shot: [], unit: "s" };
+    const x = told.tau;
+    const base = { type: "scatter", mode: "lines", x };
+    const edge = { ...base, line: { width: 0 }, hoverinfo: "skip" };
+    return [
+      { ...edge, name: "low", y: told.low },
+      { ...edge, name: "95 %", y: told.high, fill: "tonexty", fillcolor: colour("--shade") },
+      {
+        ...base, name: "deviation", mode: "lines+markers", y: told.deviation,
+        line: { color: colour("--raw"), width: 1.6 }, marker: { color: colour("--raw"), size: 5 },
+        hovertemplate: `%{x:.3~g} ${told.unit}<br>%{y:.3~g} %<extra></extra>`,
+      },
+      {
+        ...base, name: "shot noise", y: told.shot, hoverinfo: "name",
+        line: { color: colour("--text"), width: 1.3, dash: "dash" },
+      },
+    ];
+  }
+
+  axes(axis, title) {
+    // No powers as superscripts: they have inline styles.
+    const log = { ...axis, type: "log", dtick: 1, tickformat: "~g" };
+    return {
+      xaxis: { ...log, title: title(`averaged over (${this.told?.unit ?? "s"})`) },
+      yaxis: { ...log, title: title("Allan deviation (%)") },
+    };
+  }
+}
+
+export class SpectrogramPlot extends SmallPlot {
+  traces() {
+    const told = this.told ?? { times: [], frequencies: [], level: [], low: 0, high: 1 };
+    return [{
+      type: "heatmap", name: "spectrogram", x: told.times, y: told.frequencies, z: told.level,
+      zmin: told.low, zmax: told.high, zsmooth: false, xgap: NO_GAP, colorscale: "Cividis", hoverongaps: false,
+      hovertemplate: "%{x:.4~g}<br>%{y:.4~g}<br>10^%{z}<extra></extra>",
+      showscale: false, // Plotly's own has inline styles
+    }];
+  }
+
+  get unit() {
+    return this.told?.unit === "per frame" ? "per frame" : "Hz";
+  }
+
+  axes(axis, title) {
+    const timed = this.unit === "Hz";
+    return {
+      xaxis: { ...axis, title: title(timed ? "time (s)" : "frame") },
+      yaxis: { ...axis, title: title(`frequency (${this.unit})`) },
+    };
+  }
+}

@@ -1,0 +1,104 @@
+// A tone while something wants to be seen. Browsers play it only after a click.
+
+const REPEAT_MS = 4000;
+const WAIT_MS = 1500; // a browser that has not begun to play by then refuses
+const TONES_HZ = [880, 660];
+const TONE_S = 0.18;
+const VOLUME = 0.25;
+const KEY = "alarm-sound";
+
+export class Sound {
+  // onChange(): the state is another one now.
+  constructor({ onChange }) {
+    this.onChange = onChange;
+    this.context = null;
+    this.wanted = false;
+    this.playedAt = -Infinity;
+    this.state = "off"; // off, on, refused, unsupported, before
+    if (!globalThis.AudioContext) this.state = "unsupported";
+    else if (remembered() === "on") this.state = "before";
+    setInterval(() => this.look(), 500);
+  }
+
+  // Only in answer to a click or key: else the browser refuses.
+  async toggle() {
+    if (this.state === "on") {
+      this.turn("off");
+      await this.context.suspend().catch(() => {});
+      return;
+    }
+    if (this.state === "unsupported") return;
+    try {
+      this.context ??= new AudioContext();
+      await Promise.race([this.context.resume(), new Promise((done) => setTimeout(done, WAIT_MS))]);
+    } catch { /* its state tells */ }
+    const running = this.context?.state === "running";
+    this.turn(running ? "on" : "refused");
+    if (running) this.play();
+  }
+
+  turn(state) {
+    this.state = state;
+    remember(state === "on" ? "on" : "off");
+    this.onChange();
+  }
+
+  // wanted: something is wrong and nobody has seen it yet; repeats until that is over.
+  want(wanted) {
+    if (wanted && !this.wanted) this.playedAt = -Infinity;
+    this.wanted = wanted;
+    this.look();
+  }
+
+  look() {
+    if (this.state !== "on") return;
+    if (this.context.state !== "running") {
+      this.state = "refused";
+      this.onChange();
+    } else if (this.wanted && performance.now() - this.playedAt >= REPEAT_MS) {
+      this.play();
+    }
+  }
+
+  play() {
+    this.playedAt = performance.now();
+    const { context } = this;
+    TONES_HZ.forEach((frequency, index) => {
+      const start = context.currentTime + index * TONE_S;
+      const end = start + TONE_S;
+      const tone = context.createOscillator();
+      const volume = context.createGain();
+      tone.frequency.value = frequency;
+      // Rising and falling within 20 ms: a tone cut off clicks.
+      volume.gain.setValueAtTime(0, start);
+      volume.gain.linearRampToValueAtTime(VOLUME, start + 0.02);
+      volume.gain.setValueAtTime(VOLUME, end - 0.02);
+      volume.gain.linearRampToValueAtTime(0, end);
+      tone.connect(volume).connect(context.destination);
+      tone.start(start);
+      tone.stop(end);
+    });
+  }
+}
+
+export const SOUND_WORDS = {
+  off: "Off.",
+  on: "On: a tone repeats until the alarm is acknowledged or over.",
+  refused: "The browser refuses to play sound: allow it for this page, then press again.",
+  unsupported: "This browser cannot play sound.",
+  before: "Off since the page was loaded anew: press to turn it on again.",
+};
+
+function remembered() {
+  try {
+    return localStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}
+
+function remember(value) {
+  try {
+    localStorage.setItem(KEY, value);
+  } catch { /* storage may be forbidden */ }
+}
