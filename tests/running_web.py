@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from helpers import wait_until
+from memory_runs import memory_runs
 from memory_store import MemoryNotes, MemoryStore
 
 from eigerwatch.sections import TargetSettings, WebSettings
@@ -24,7 +25,13 @@ class RunningWeb:
         targets: TargetSettings | None = None,
     ) -> None:
         settings = WebSettings(port=port)
-        app = create_app(store, settings, notes=notes, targets=targets)
+        app = create_app(
+            store,
+            settings,
+            notes=notes,
+            targets=targets,
+            run_store=memory_runs(store, notes),
+        )
         self._server = WebServer(app, bind(settings))
         self.url = self._server.url
         self.port = int(self.url.rstrip("/").rpartition(":")[2])

@@ -15,21 +15,25 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.frames import FrameCache
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
-from eigerwatch.web import analysing, api, downloads, images, noting, schemas
+from eigerwatch.web import analysing, api, downloads, images, noting, runs, schemas
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub, software_version
 from eigerwatch.web.pages import STATIC, OwnFiles, Pages
 from eigerwatch.web.reading import NoteStore, StoreReader
+from eigerwatch.web.run_figures import made_by
+from eigerwatch.web.run_index import RunIndex
+from eigerwatch.web.run_store import RunStore
 from eigerwatch.web.security import Guard
 from eigerwatch.web.source import BEAT_LIMIT_S
+from eigerwatch.web.summarising import Summariser
 from eigerwatch.web.watch import Watch
 
 DESCRIPTION = """\
 The beam's intensity, frame by frame, from the frames of a DECTRIS Eiger.
 
-All but notes and exclusions only reads. Frames are numbered from 0 (image_id); \
-ranges are [from, to). 64-bit integers are decimal strings; unknown is null.
+All but notes, exclusions, tags and pins only reads. Frames are numbered from 0 \
+(image_id); ranges are [from, to). 64-bit integers are decimal strings; unknown is null.
 
 Live data come by the WebSocket `/api/v1/live`. The client says `view` (series or \
 `live`, channel, from, to, px, scope, window) and confirms every binary tick with \
@@ -46,6 +50,7 @@ def create_app(
     notes: NoteStore | None = None,
     analysis: AnalysisSettings | None = None,
     targets: TargetSettings | None = None,
+    run_store: RunStore | None = None,
 ) -> FastAPI:
     """Return the web application.
 
@@ -59,19 +64,28 @@ def create_app(
         Where people note something and exclude frames; None: they cannot.
     analysis, targets
         How runs are judged; None: the defaults.
+    run_store
+        What the list of all runs is made from; None: there is no such list.
     """
+    analysis = analysis or AnalysisSettings()
     targets = targets or TargetSettings()
     frames = FrameCache(reader)
-    assessor = Assessor(reader, frames, notes, analysis or AnalysisSettings(), targets)
+    assessor = Assessor(reader, frames, notes, analysis, targets)
     watch = Watch(reader, frames, assessor)
     beam = BeamWatch(watch, assessor, targets)
     hub = LiveHub(watch, settings, beam)
     pages = Pages()
+    index = summariser = None
+    if run_store is not None:
+        index = RunIndex(run_store, made_by(analysis, targets))
+        summariser = Summariser(index, reader, notes, analysis, targets)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         clock = asyncio.create_task(hub.run())
         beam.start()
+        if summariser is not None:
+            summariser.start()
         try:
             yield
         finally:
@@ -79,6 +93,8 @@ def create_app(
             with contextlib.suppress(asyncio.CancelledError):
                 await clock
             await run_in_threadpool(beam.stop)
+            if summariser is not None:
+                await run_in_threadpool(summariser.stop)
             assessor.close()
 
     app = FastAPI(
@@ -103,6 +119,7 @@ def create_app(
     app.include_router(analysing.create_router(watch, assessor, beam, notes))
     app.include_router(analysing.health_router(watch, beam))
     app.include_router(noting.create_router(watch, notes))
+    app.include_router(runs.create_router(run_store, index, reader))
     app.include_router(images.create_router(watch))
     app.include_router(downloads.create_router(watch))
     app.include_router(pages.router())
