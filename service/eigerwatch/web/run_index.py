@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,12 @@ ABANDONED_S = 600.0
 """A series that nobody closed is over after this silence [s]."""
 HEADER_LETTERS = 20_000
 """Of a header, so many characters can be searched."""
+OLD_S = 6.0
+"""What was read so long ago is not shown any more [s]."""
+BUSY_S, IDLE_S = 2.0, 15.0
+"""Time between two readings while somebody looks at the list, and else [s]."""
+WANTED_S = 30.0
+"""Somebody who asked within so long looks at it [s]."""
 WHOLE_S = 60.0
 """Time after which every series is read again: states change without frames [s]."""
 
@@ -73,10 +80,6 @@ class Entry:
     failure: tuple[str, str] | None = None
     """Stamp and why."""
 
-    def stamp(self, made_by: str) -> str:
-        """Return what its figures must have been made from to hold now."""
-        return stamp_of(made_by, self.facts.ledger, self.said.exclusions)
-
 
 class RunIndex:
     """Knows every run and its figures; thread-safe.
@@ -94,10 +97,10 @@ class RunIndex:
         self._made_by = made_by
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
-        self._read_s = self._whole_s = -WHOLE_S
+        self._read_s = self._whole_s = self._asked_s = -math.inf
 
-    def entries(self, max_age_s: float = 2.0) -> list[Entry]:
-        """Return all runs, read anew if older than `max_age_s`.
+    def entries(self) -> list[Entry]:
+        """Return all runs; read anew only where nobody did so for some time.
 
         Raises
         ------
@@ -105,13 +108,32 @@ class RunIndex:
             The store is away.
         """
         with self._lock:
-            if time.monotonic() - self._read_s >= max_age_s:
+            self._asked_s = time.monotonic()
+            if self._asked_s - self._read_s >= OLD_S:
                 self._read()
             return list(self._entries.values())
 
+    def refresh(self) -> None:
+        """Read all runs anew if it is time: more often while somebody looks.
+
+        Raises
+        ------
+        StoreError
+            The store is away.
+        """
+        with self._lock:
+            now_s = time.monotonic()
+            pause_s = BUSY_S if now_s - self._asked_s < WANTED_S else IDLE_S
+            if now_s - self._read_s >= pause_s:
+                self._read()
+
+    def stamp(self, entry: Entry) -> str:
+        """Return what a run's figures must have been made from to hold now."""
+        return stamp_of(self._made_by, entry.facts.ledger, entry.said.exclusions)
+
     def judged(self, entry: Entry) -> str:
         """Return ``done``, ``pending``, ``open`` or ``failed``."""
-        stamp = entry.stamp(self._made_by)
+        stamp = self.stamp(entry)
         if entry.failure is not None and entry.failure[0] == stamp:
             return "failed"
         if entry.summary is not None and entry.summary.stamp == stamp:
@@ -120,7 +142,9 @@ class RunIndex:
 
     def pending(self) -> list[Entry]:
         """Return the runs to be judged, the newest first."""
-        found = [e for e in self.entries() if self.judged(e) == "pending"]
+        with self._lock:
+            entries = list(self._entries.values())
+        found = [e for e in entries if self.judged(e) == "pending"]
         return sorted(found, key=lambda e: -(e.facts.started_ms or 0))
 
     def keep(self, entry: Entry, content: Mapping[str, Any]) -> None:
@@ -131,7 +155,7 @@ class RunIndex:
         StoreError
             The store does not take them; they are known until the process ends.
         """
-        summary = Summary(entry.stamp(self._made_by), dict(content))
+        summary = Summary(self.stamp(entry), dict(content))
         with self._lock:
             known = self._entries.get(entry.listed.key)
             if known is not None:
@@ -143,60 +167,72 @@ class RunIndex:
 
     def give_up(self, entry: Entry, why: str) -> None:
         """Say that a run cannot be judged as it is."""
-        entry.failure = entry.stamp(self._made_by), why
+        entry.failure = self.stamp(entry), why
 
-    def forget(self, key: str) -> None:
-        """Read a run again the next time: somebody changed it."""
+    def renew(self, key: str) -> None:
+        """Read one run again: somebody changed it."""
         with self._lock:
-            if (known := self._entries.get(key)) is not None:
-                known.listed = Listed(key, (), known.listed.archived)
-            self._read_s = -WHOLE_S
+            listed = [one for one in self._store.listing.listed() if one.key == key]
+            read = self._read_entries(listed, listed)
+            others = {k: e for k, e in self._entries.items() if k != key}
+            self._entries = {**others, **read}
 
     def _read(self) -> None:
         now_s = time.monotonic()
         whole = now_s - self._whole_s >= WHOLE_S
-        listed = self._store.listing.listed()
         known = self._entries
+        listed = self._store.listing.listed()
         changed = [
             one
             for one in listed
             if whole or one.key not in known or known[one.key].listed != one
         ]
+        self._entries = self._read_entries(listed, changed)
+        self._read_s = now_s
+        if whole:
+            self._whole_s = now_s
+
+    def _read_entries(
+        self, listed: Sequence[Listed], changed: Sequence[Listed]
+    ) -> dict[str, Entry]:
+        """Return the runs listed, of which some changed since they were read."""
+        known = self._entries
         infos = self._store.listing.infos(changed)
-        fresh = {one.key: one for one in changed if one.key in infos}
+        new = [
+            one for one in changed if one.key in infos and _lacks_summary(known, one)
+        ]
         summaries = self._store.summaries.read(
-            [
-                key
-                for key, one in fresh.items()
-                if not one.archived and (key not in known or not known[key].summary)
-            ]
+            [one.key for one in new if not one.archived]
         )
         entries = {}
+        gone = {one.key for one in changed} - set(infos)
         for one in listed:
             entry = known.get(one.key)
-            if one.key in fresh:
+            if one.key in infos:
                 facts = facts_of(infos[one.key])
-                if entry is None or entry.listed.archived != one.archived:
-                    entry = Entry(one, facts, summary=entry.summary if entry else None)
+                if entry is None:
+                    entry = Entry(one, facts)
                 entry.listed, entry.facts = one, facts
-                if entry.summary is None:
-                    entry.summary = (
-                        self._store.summaries.read_archived(one.key)
-                        if one.archived
-                        else summaries.get(one.key)
-                    )
-            elif entry is None or one in changed:
-                continue  # gone since it was listed
+            if entry is None or one.key in gone:
+                continue
             entries[one.key] = entry
-        said = self._store.listing.said([e.listed for e in entries.values()])
+        for one in new:
+            entries[one.key].summary = (
+                self._store.summaries.read_archived(one.key)
+                if one.archived
+                else summaries.get(one.key)
+            )
+        said = self._store.listing.said([entry.listed for entry in entries.values()])
         for key, entry in entries.items():
             heard = said.get(key, Said())
             if heard != entry.said:
                 entry.said = heard
                 entry.said_words = "\n".join([*heard.notes, *heard.tags]).casefold()
-        self._entries, self._read_s = entries, now_s
-        if whole:
-            self._whole_s = now_s
+        return entries
+
+
+def _lacks_summary(known: Mapping[str, Entry], one: Listed) -> bool:
+    return one.key not in known or known[one.key].summary is None
 
 
 def facts_of(info: SeriesInfo) -> Facts:

@@ -104,7 +104,7 @@ def create_router(
             kept.labels.tag(series, tag)
         except LabelError as exc:
             raise HTTPException(409, str(exc)) from exc
-        known.forget(series)
+        known.renew(series)
         return _labels(known, series)
 
     @router.delete(
@@ -114,14 +114,14 @@ def create_router(
         """Take a label away."""
         kept, known = _changeable(store, index, reader, series)
         kept.labels.untag(series, tag)
-        known.forget(series)
+        known.renew(series)
 
     @router.put("/series/{series}/pin", tags=["runs"], responses=_REFUSED)
     def pin(series: SeriesKey) -> RunLabels:
         """Keep a series for ever: it neither expires nor goes into the archive."""
         kept, known = _changeable(store, index, reader, series)
         kept.labels.pin(series, True)
-        known.forget(series)
+        known.renew(series)
         return _labels(known, series)
 
     @router.delete(
@@ -131,7 +131,7 @@ def create_router(
         """Let a series' time run again."""
         kept, known = _changeable(store, index, reader, series)
         kept.labels.pin(series, False)
-        known.forget(series)
+        known.renew(series)
 
     return router
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 
 import structlog
 
@@ -20,8 +21,12 @@ log = structlog.get_logger(__name__)
 SHARE = 0.1
 """Part of a core that judging runs may take. Less of it by a thread's niceness would
 not do: a thread that waits for the CPU may hold the interpreter's lock meanwhile."""
-LOOK_S = 3.0
-"""Time between two looks for runs that are to be judged [s]."""
+LOOK_S = 0.5
+"""Time between two looks whether there is something to do [s]."""
+RETRY_S = 3.0
+"""Time after which a store that was away is tried again [s]."""
+MOST_TRIES = 3
+"""A run that cannot be read so often is given up."""
 LEAST_S = 0.02
 """Least pause after a run [s]."""
 
@@ -50,6 +55,7 @@ class Summariser:
         self._notes = notes
         self._analysis = analysis
         self._targets = targets
+        self._tries: Counter[str] = Counter()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
 
@@ -64,18 +70,18 @@ class Summariser:
             self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        pause_s = LEAST_S
+        pause_s = 0.0
         while not self._stop.wait(pause_s):
-            pause_s = LOOK_S
             try:
-                for entry in self._index.pending():
+                self._index.refresh()
+                pause_s = LOOK_S
+                if pending := self._index.pending():
                     begin_s = time.thread_time()
-                    self._judge(entry)
+                    self._judge(pending[0])
                     spent_s = time.thread_time() - begin_s
-                    if self._stop.wait(max(LEAST_S, spent_s * (1 / SHARE - 1))):
-                        return
+                    pause_s = max(LEAST_S, spent_s * (1 / SHARE - 1))
             except StoreError:
-                continue  # the page tells that the store is away
+                pause_s = RETRY_S  # the page tells that the store is away
 
     def _judge(self, entry: Entry) -> None:
         key, channel = entry.listed.key, entry.facts.channel
@@ -91,15 +97,20 @@ class Summariser:
             if channel is None:
                 self._index.give_up(entry, "no frame of it is stored")
                 return
-            info = self._reader.info(key)
-            answer = assessor.assess(info, channel, WHOLE)
-            self._index.keep(entry, figures_of(answer))
+            self._index.renew(key)
+            meant = self._index.stamp(entry)
+            answer = assessor.assess(self._reader.info(key), channel, WHOLE)
+            figures = figures_of(answer)
+            self._index.renew(key)
+            if self._index.stamp(entry) == meant:  # nothing changed meanwhile
+                self._index.keep(entry, figures)
         except UnknownSeriesError:
-            self._index.forget(key)
+            self._index.renew(key)  # it is gone
         except StoreError as exc:
-            if not entry.listed.archived:
+            self._tries[key] += 1
+            if self._tries[key] < MOST_TRIES:
                 raise
-            self._index.give_up(entry, str(exc))  # a damaged file
+            self._index.give_up(entry, str(exc))
         except Exception as exc:
             log.error("run not judged", series=key, exc_info=exc)
             self._index.give_up(entry, "the analysis failed; the log tells more")
