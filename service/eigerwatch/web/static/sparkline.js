@@ -3,6 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 120;
 const HEIGHT = 30;
+const drawn = new WeakMap(); // what each one shows
 
 export function emptySparkline() {
   const svg = document.createElementNS(SVG, "svg");
@@ -17,8 +18,8 @@ export function emptySparkline() {
 export function drawSparkline(svg, line) {
   const values = line?.values.filter((value) => value !== null) ?? [];
   const seen = line ? `${line.frames.join()} ${line.values.join()}` : "";
-  if (svg.dataset.seen === seen) return;
-  svg.dataset.seen = seen;
+  if (drawn.get(svg) === seen) return;
+  drawn.set(svg, seen);
   svg.toggleAttribute("hidden", values.length === 0);
   if (!values.length) return svg.replaceChildren();
   const low = Math.min(...values);
