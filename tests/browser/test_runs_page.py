@@ -15,6 +15,8 @@ from memory_store import MemoryNotes, MemoryStore
 from playwright.sync_api import Locator, Page, expect
 from running_web import RunningWeb
 
+from eigerwatch.web import summarising
+
 LIVE, OTHER, SIM, REPLAY, OPEN = "live:a", "live:b", "sim:c", "replay:d", "live:e"
 HOUR_MS = 3_600_000
 DASH = "\N{EN DASH}"
@@ -22,6 +24,13 @@ SLOW_MS = 30_000
 """Longer than the page waits before it asks again."""
 
 expect.set_options(timeout=15_000)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge runs as fast as possible."""
+    monkeypatch.setattr(summarising, "SHARE", 1.0)
+    monkeypatch.setattr(summarising, "LOOK_S", 0.05)
 
 
 @pytest.fixture

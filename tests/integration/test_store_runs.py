@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from helpers import wait_until
+from hostile import HOSTILE
 from redis_fixture import running_server
 from store_data import CHANNEL, KEY, open_series, records, regions
 
@@ -14,7 +15,7 @@ from eigerwatch.sections import WebSettings
 from eigerwatch.store import keys, lifetime
 from eigerwatch.store.archive import file_name
 from eigerwatch.store.janitor import Janitor
-from eigerwatch.store.labels import MOST_TAGS, LabelError, Labels
+from eigerwatch.store.labels import MOST_TAGS, LabelError, Labels, tag_of
 from eigerwatch.store.listing import Listing
 from eigerwatch.store.notes import Notes
 from eigerwatch.store.read import Reader
@@ -25,6 +26,8 @@ from eigerwatch.web.run_store import RunStore
 
 OTHER = "sim:other"
 DAYS = 14.0
+LATER_MS = 60_000
+"""More than passes between reading a time to live and giving it to another key."""
 SUMMARY = Summary("stamp 1", {"mean": 6.5, "sparkline": {"frames": [0], "values": [1]}})
 
 
@@ -90,7 +93,7 @@ def test_tags_keep_their_order_and_live_as_long_as_the_series(client, stored):
     assert said[KEY].tags == ("zeta", "new optics", "\N{GREEK SMALL LETTER ALPHA}")
     assert said[OTHER].tags == ()
     left = lives_ms(client, keys.meta(KEY))
-    assert 0 < lives_ms(client, keys.tags(KEY)) <= left
+    assert 0 < lives_ms(client, keys.tags(KEY)) <= left + LATER_MS
     labels.untag(KEY, "zeta")
     assert listing.said(listing.listed())[KEY].tags[0] == "new optics"
 
@@ -134,7 +137,8 @@ def test_summaries_are_read_as_written_and_die_with_the_series(client, stored):
     summaries = Summaries(client)
     summaries.write(KEY, SUMMARY)
     assert summaries.read([KEY, OTHER]) == {KEY: SUMMARY}
-    assert 0 < lives_ms(client, keys.summary(KEY)) <= lives_ms(client, keys.meta(KEY))
+    left = lives_ms(client, keys.meta(KEY))
+    assert 0 < lives_ms(client, keys.summary(KEY)) <= left + LATER_MS
     lifetime.remove(client, KEY)
     assert summaries.read([KEY]) == {}
     summaries.write(KEY, SUMMARY)
@@ -177,6 +181,36 @@ def test_a_newer_summary_lies_beside_the_archive(client, stored, folder):
     ]
     (folder / (file_name(KEY) + SUFFIX)).write_text('{"stamp": 1')
     assert summaries.read_archived(KEY) is None
+
+
+def test_names_that_are_no_keys_are_left_out(client, stored, folder):
+    folder.mkdir()
+    for number, text in enumerate(HOSTILE):
+        name = f"live:{text}"
+        if keys.is_series_key(name):
+            continue
+        client.zadd(keys.SERIES, {name: number})
+        if len(text) < 60:
+            (folder / file_name(name)).write_bytes(b"")
+    listing = Listing(client, folder)
+    assert {one.key for one in listing.listed() if one.key in (KEY, OTHER)} == {
+        KEY,
+        OTHER,
+    }
+    assert all(keys.is_series_key(one.key) for one in listing.listed())
+    assert all(keys.is_series_key(one.key) for one in Reader(client).series())
+
+
+def test_any_text_comes_back_as_a_tag(client, stored):
+    labels, listing = Labels(client, DAYS), Listing(client)
+    for text in HOSTILE:
+        try:
+            tag = tag_of(text)
+        except LabelError:
+            continue
+        labels.tag(KEY, text)
+        assert listing.said(listing.listed())[KEY].tags == (tag,)
+        labels.untag(KEY, tag)
 
 
 def test_a_damaged_archive_costs_that_series_alone(client, stored, folder):

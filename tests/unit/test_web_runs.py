@@ -15,6 +15,7 @@ from memory_runs import MemorySummaries, memory_runs
 from memory_store import MemoryNotes, MemoryStore
 
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
+from eigerwatch.web import summarising
 from eigerwatch.web.application import create_app
 from eigerwatch.web.run_store import RunStore
 
@@ -42,6 +43,13 @@ def add_run(
         **more,
     )
     store.append(key, RNG.normal(mean, mean * cv, n).astype(np.uint64))
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge runs as fast as possible."""
+    monkeypatch.setattr(summarising, "SHARE", 1.0)
+    monkeypatch.setattr(summarising, "LOOK_S", 0.05)
 
 
 @pytest.fixture
@@ -348,8 +356,6 @@ def test_a_run_without_frames_and_one_that_fails_are_told(
 def test_a_failing_analysis_costs_that_run_alone(
     store: MemoryStore, kept: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eigerwatch.web import summarising
-
     figures_of = summarising.figures_of
 
     def fail(answer: Any) -> Any:
