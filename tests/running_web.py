@@ -7,6 +7,7 @@ import threading
 from helpers import wait_until
 from memory_alarms import MemoryAlarms
 from memory_desk import MemoryDesk
+from memory_runs import memory_runs
 from memory_store import MemoryNotes, MemoryStore
 
 from eigerwatch.sections import ReplaySettings, TargetSettings, WebSettings
@@ -37,6 +38,7 @@ class RunningWeb:
             commands=commands,
             replay=replay,
             alarms=alarms,
+            run_store=memory_runs(store, notes),
         )
         self._server = WebServer(app, bind(settings))
         self.url = self._server.url

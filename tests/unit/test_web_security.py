@@ -80,7 +80,9 @@ def test_cross_site_posts_are_refused(client: TestClient) -> None:
     assert client.post("/api/v1/series").status_code == 405
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/api/v1/series", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/", "/runs", "/docs", "/api/v1/series", "/api/v1/runs", "/nowhere"]
+)
 def test_policy_forbids_inline_and_foreign_content(
     client: TestClient, path: str
 ) -> None:
@@ -93,7 +95,7 @@ def test_policy_forbids_inline_and_foreign_content(
 def test_nothing_is_loaded_from_elsewhere(client: TestClient) -> None:
     files = [f for f in STATIC.iterdir() if f.suffix in (".js", ".css", ".html")]
     texts = {f.name: f.read_text() for f in files}
-    texts["/"], texts["/docs"] = client.get("/").text, client.get("/docs").text
+    texts.update({path: client.get(path).text for path in ("/", "/runs", "/docs")})
     for name, text in texts.items():
         # The name of SVG's elements looks like an address and is none.
         text = text.replace("http://www.w3.org/2000/svg", "")
@@ -125,7 +127,9 @@ def test_plotly_style_rules_are_found() -> None:
     assert not re.search(r"(^|[ ,])[XY][ ,{]", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/favicon.ico", "/static/page.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/runs", "/docs", "/favicon.ico", "/static/page.js"]
+)
 def test_head_answers_like_get(client: TestClient, path: str) -> None:
     head, get = client.head(path), client.get(path)
     assert head.status_code == get.status_code == 200
@@ -148,5 +152,5 @@ def test_api_is_described_completely(client: TestClient) -> None:
             assert operation["description"], path
             if method == "delete" and "204" in operation["responses"]:
                 continue
-            done = "201" if method == "post" else "200"
+            done = {"get": "200", "post": "201", "put": "200"}.get(method, "200")
             assert operation["responses"][done].get("content"), path

@@ -29,9 +29,10 @@ ROWS_PER_CHUNK = keys.CHUNK_FRAMES
 class Archive:
     """Reads archived series; may be shared by threads.
 
-    Each file holds ``/json`` (key, meta, channels, events, notes, exclusions, as
-    UTF-8 JSON in bytes) and per channel ``/channels/<n>`` the datasets ``records``,
-    ``ok``, ``rejected`` (JSON) and, where there are any, ``regions`` and ``mask``.
+    Each file holds ``/json`` (key, meta, channels, events, notes, exclusions, tags,
+    summary, as UTF-8 JSON in bytes) and per channel ``/channels/<n>`` the datasets
+    ``records``, ``ok``, ``rejected`` (JSON) and, where there are any, ``regions`` and
+    ``mask``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -131,6 +132,32 @@ class Archive:
         with self._open(key) as file:
             return dict(_json(file["json"])["notes"])
 
+    def hash(self, key: str, name: str) -> dict[str, str]:
+        """Return ``notes``, ``tags`` or ``summary`` as Redis had them.
+
+        Empty in a file that was written before there were any.
+        """
+        with self._open(key) as file:
+            return dict(_json(file["json"]).get(name, {}))
+
+    def versions(self) -> dict[str, tuple[int, int]]:
+        """Return all keys with what changes when a file does: time [ns], size."""
+        try:
+            with os.scandir(self._folder) as entries:
+                found = [
+                    (unquote(entry.name.removesuffix(SUFFIX)), entry.stat())
+                    for entry in entries
+                    if entry.name.endswith(SUFFIX)
+                ]
+        except FileNotFoundError:
+            return {}
+        except OSError as exc:
+            raise StoreError(
+                f"{self._folder}: cannot be read ({exc.strerror}); make it readable "
+                "or change archive.dir"
+            ) from exc
+        return {key: (stat.st_mtime_ns, stat.st_size) for key, stat in found}
+
     def _path(self, key: str) -> Path:
         return self._folder / file_name(key)
 
@@ -210,6 +237,8 @@ def write_archive(reader: Reader, key: str, folder: Path) -> Path:
         "events": reader.entries(keys.events(key), limit=100_000),
         "exclusions": reader.entries(keys.exclusions(key), limit=100_000),
         "notes": reader.hash(keys.notes(key)),
+        "tags": reader.hash(keys.tags(key)),
+        "summary": reader.hash(keys.summary(key)),
     }
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)

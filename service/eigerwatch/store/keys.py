@@ -96,6 +96,16 @@ def exclusions(key: str) -> str:
     return _of(key, "exclusions")
 
 
+def tags(key: str) -> str:
+    """Name the hash of the series' labels to when they were given [ns]."""
+    return _of(key, "tags")
+
+
+def summary(key: str) -> str:
+    """Name the hash of the series' figures for lists, and what they rest on."""
+    return _of(key, "summary")
+
+
 def ts(key: str, column: str, channel: str | None = None) -> str:
     """Name the time series of an aggregate; `channel` for all but the first."""
     return _of(key, "ts", column, *(() if channel is None else (channel,)))

@@ -38,6 +38,8 @@ def names_of(client: Client, key: str, channels: Iterable[str]) -> list[str]:
         keys.events(key),
         keys.notes(key),
         keys.exclusions(key),
+        keys.tags(key),
+        keys.summary(key),
     ]
     for channel in channels:
         frames = int(client.strlen(keys.ok(key, channel)))

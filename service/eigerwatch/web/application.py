@@ -32,6 +32,7 @@ from eigerwatch.web import (
     nexus,
     noting,
     replaying,
+    runs,
     schemas,
 )
 from eigerwatch.web.alarms import AlarmWatch
@@ -41,16 +42,20 @@ from eigerwatch.web.live import LiveHub, software_version
 from eigerwatch.web.ordering import CommandStore
 from eigerwatch.web.pages import STATIC, OwnFiles, Pages
 from eigerwatch.web.reading import AlarmStore, NoteStore, StoreReader
+from eigerwatch.web.run_figures import made_by
+from eigerwatch.web.run_index import RunIndex
+from eigerwatch.web.run_store import RunStore
 from eigerwatch.web.security import Guard
 from eigerwatch.web.source import BEAT_LIMIT_S
+from eigerwatch.web.summarising import Summariser
 from eigerwatch.web.watch import Watch
 
 DESCRIPTION = """\
 The beam's intensity, frame by frame, from the frames of a DECTRIS Eiger.
 
-All but notes, exclusions, acknowledging alarms, the replay and the settings of the \
-next series only reads. Frames are numbered from 0 (image_id); ranges are [from, to). \
-64-bit integers are decimal strings; unknown is null.
+All but notes, exclusions, tags, pins, acknowledging alarms, the replay and the \
+settings of the next series only reads. Frames are numbered from 0 (image_id); \
+ranges are [from, to). 64-bit integers are decimal strings; unknown is null.
 
 Live data come by the WebSocket `/api/v1/live`. The client says `view` (series or \
 `live`, channel, region, from, to, px, scope, window, unit) and confirms every \
@@ -70,6 +75,7 @@ def create_app(
     commands: CommandStore | None = None,
     replay: ReplaySettings | None = None,
     alarms: AlarmStore | None = None,
+    run_store: RunStore | None = None,
 ) -> FastAPI:
     """Return the web application.
 
@@ -89,21 +95,30 @@ def create_app(
         Folders that recordings are looked for in; None: there are none.
     alarms
         Where the history of alarms is kept; None: only in this process.
+    run_store
+        What the list of all runs is made from; None: there is no such list.
     """
+    analysis = analysis or AnalysisSettings()
     targets = targets or TargetSettings()
     frames = FrameCache(reader)
-    assessor = Assessor(reader, frames, notes, analysis or AnalysisSettings(), targets)
+    assessor = Assessor(reader, frames, notes, analysis, targets)
     watch = Watch(reader, frames, assessor)
     beam = BeamWatch(watch, assessor, targets)
     alarm_watch = AlarmWatch(watch, targets, alarms)
     beam.listeners.append(alarm_watch.look)
     hub = LiveHub(watch, settings, beam, alarm_watch)
     pages = Pages()
+    index = summariser = None
+    if run_store is not None:
+        index = RunIndex(run_store, made_by(analysis, targets))
+        summariser = Summariser(index, reader, notes, analysis, targets)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         clock = asyncio.create_task(hub.run())
         beam.start()
+        if summariser is not None:
+            summariser.start()
         try:
             yield
         finally:
@@ -111,6 +126,8 @@ def create_app(
             with contextlib.suppress(asyncio.CancelledError):
                 await clock
             await run_in_threadpool(beam.stop)
+            if summariser is not None:
+                await run_in_threadpool(summariser.stop)
             assessor.close()
 
     app = FastAPI(
@@ -141,6 +158,7 @@ def create_app(
     )
     app.include_router(choosing.create_router(watch, commands))
     app.include_router(alarming.create_router(alarm_watch))
+    app.include_router(runs.create_router(run_store, index, reader))
     app.include_router(images.create_router(watch))
     app.include_router(distribution.create_router(watch, assessor))
     app.include_router(downloads.create_router(watch))

@@ -57,10 +57,16 @@ class Pages:
         stand_ins = "".join(
             f'<template id="{i}"></template>' for i in style_ids(script)
         )
-        page = (STATIC / "index.html").read_text(encoding="utf-8")
-        self._index = Template(page).substitute(
-            plotly_script=f"/assets/{script.name}", plotly_styles=link + stand_ins
-        )
+        self._with_plots = {
+            "plotly_script": f"/assets/{script.name}",
+            "plotly_styles": link + stand_ins,
+        }
+        self._index = self._page("index.html")
+        self._runs = self._page("runs.html")
+
+    def _page(self, name: str) -> str:
+        page = (STATIC / name).read_text(encoding="utf-8")
+        return Template(page).substitute(self._with_plots)
 
     def router(self) -> APIRouter:
         """Return the routes; they are no part of the API's documentation."""
@@ -69,6 +75,10 @@ class Pages:
         @router.api_route("/", methods=_METHODS)
         def index() -> Response:
             return HTMLResponse(self._index, headers={"Cache-Control": "no-cache"})
+
+        @router.api_route("/runs", methods=_METHODS)
+        def runs() -> Response:
+            return HTMLResponse(self._runs, headers={"Cache-Control": "no-cache"})
 
         @router.api_route("/docs", methods=_METHODS)
         def docs() -> Response:

@@ -16,10 +16,14 @@ from eigerwatch.config import Settings
 from eigerwatch.store.alarms import Alarms
 from eigerwatch.store.client import connect
 from eigerwatch.store.desk import Desk
+from eigerwatch.store.labels import Labels
+from eigerwatch.store.listing import Listing
 from eigerwatch.store.notes import Notes
 from eigerwatch.store.read import Reader
+from eigerwatch.store.summaries import Summaries
 from eigerwatch.web.application import create_app
 from eigerwatch.web.listener import bind, url_of
+from eigerwatch.web.run_store import RunStore
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +101,11 @@ def serve(
             commands=Desk(client),
             replay=settings.replay,
             alarms=Alarms(client),
+            run_store=RunStore(
+                Listing(client, settings.archive_dir),
+                Labels(client, settings.store.ttl_days),
+                Summaries(client, settings.archive_dir),
+            ),
         )
         server = WebServer(app, listener)
         log.info("page ready", url=server.url)

@@ -1,0 +1,191 @@
+// The page of all runs: joins filter, table, choice, comparison and trend.
+
+import { ask } from "./api.js";
+import { set } from "./figures.js";
+import { integer } from "./format.js";
+import { Chosen } from "./runs-chosen.js";
+import { RunsCompare } from "./runs-compare.js";
+import { RunsTable } from "./runs-table.js";
+import { Trend } from "./trend.js";
+
+const EVERY_MS = 10000;
+const TYPING_MS = 300;
+const PAGE = 50; // runs on a page
+const FILTERS = ["q", "source", "tag", "from", "to"];
+const UPWARDS = ["series", "source", "detector"]; // what begins with the smallest
+const $ = (id) => document.getElementById(id);
+
+const url = new URLSearchParams(location.search);
+const view = {
+  sort: url.get("sort") ?? "started",
+  order: url.get("order") === "asc" ? "asc" : "desc",
+  page: /^[1-9]\d{0,5}$/.test(url.get("page") ?? "") ? Number(url.get("page")) : 1,
+  tag: url.get("tag") ?? "",
+};
+for (const id of FILTERS) if (id !== "tag") $(id).value = url.get(id) ?? "";
+
+let asked = 0;
+let dueAt = 0;
+let told = null;
+let version = 0;
+
+// ---- what is asked of the server ----
+
+function filters() {
+  const given = { q: $("q").value.trim(), source: $("source").value, tag: view.tag, from: $("from").value, to: $("to").value };
+  return Object.entries(given).filter(([, value]) => value !== "");
+}
+
+// Days are the browser's; "to" is included.
+function filterQuery() {
+  const query = new URLSearchParams();
+  for (const [name, value] of filters()) {
+    if (name !== "from" && name !== "to") {
+      query.set(name, value);
+      continue;
+    }
+    const date = new Date(`${value}T00:00`);
+    if (name === "to") date.setDate(date.getDate() + 1);
+    if (!Number.isNaN(date.getTime())) query.set(name, date.toISOString());
+  }
+  return query.toString();
+}
+
+async function load() {
+  asked += 1;
+  const mine = asked;
+  dueAt = performance.now() + EVERY_MS;
+  const query = new URLSearchParams(filterQuery());
+  query.set("sort", view.sort);
+  query.set("order", view.order);
+  query.set("limit", PAGE);
+  query.set("offset", (view.page - 1) * PAGE);
+  let problem = "";
+  try {
+    const answer = await ask(`/api/v1/runs?${query}`);
+    if (mine !== asked) return;
+    const pages = Math.max(1, Math.ceil(answer.total / PAGE));
+    if (view.page > pages) return change({ page: pages });
+    told = answer;
+    show();
+  } catch (error) {
+    if (mine !== asked) return;
+    problem = `The list does not come: ${error.message}`;
+  }
+  $("problem").hidden = !problem;
+  set("problem", problem);
+}
+
+function change(changes) {
+  Object.assign(view, { page: 1 }, changes);
+  const query = new URLSearchParams(filters());
+  if (view.sort !== "started" || view.order !== "desc") {
+    query.set("sort", view.sort);
+    query.set("order", view.order);
+  }
+  if (view.page > 1) query.set("page", view.page);
+  const text = query.toString();
+  history.replaceState(null, "", text ? `?${text}` : location.pathname);
+  $("clear").disabled = filters().length === 0;
+  version += 1;
+  return load();
+}
+
+// ---- what is shown ----
+
+function show() {
+  const { runs, total, all, pending, offset } = told;
+  table.showOrder(view.sort, view.order);
+  table.show(runs);
+  chosen.learn(runs);
+  showTags(told.tags);
+  const some = total === all ? `${integer(all)} runs` : `${integer(total)} of ${integer(all)} runs`;
+  set("count", pending ? `${some}, ${integer(pending)} not judged yet` : some);
+  $("runs").hidden = total === 0;
+  $("empty").hidden = total > 0;
+  set("empty", all === 0
+    ? "No run is stored yet: the first one appears here when the detector is armed."
+    : "No run fits: search for less, or clear the filter.");
+  set("page", total ? `${integer(offset + 1)} to ${integer(offset + runs.length)} of ${integer(total)}` : "");
+  // The button that somebody has just pressed must not lose the focus.
+  $("previous").disabled = view.page === 1 && document.activeElement !== $("previous");
+  $("next").disabled = offset + runs.length >= total && document.activeElement !== $("next");
+  version += 1;
+  document.body.dataset.loaded = String(asked);
+}
+
+function showTags(tags) {
+  const listed = view.tag && !tags.includes(view.tag) ? [view.tag, ...tags] : tags;
+  const seen = JSON.stringify(listed);
+  if ($("tag").dataset.seen !== seen) {
+    $("tag").dataset.seen = seen;
+    $("tag").replaceChildren(option("", "all"), ...listed.map((tag) => option(tag, tag)));
+    $("known-tags").replaceChildren(...tags.map((tag) => option(tag, "")));
+  }
+  $("tag").value = view.tag;
+}
+
+function option(value, text) {
+  const element = document.createElement("option");
+  element.value = value;
+  element.textContent = text;
+  return element;
+}
+
+// ---- controls ----
+
+const table = new RunsTable({
+  onSort: (sort) => {
+    const first = UPWARDS.includes(sort) ? "asc" : "desc";
+    const other = view.order === "asc" ? "desc" : "asc";
+    change({ sort, order: view.sort === sort ? other : first });
+  },
+  onChoose: (run, yes) => chosen.choose(run, yes),
+  onTag: (tag) => change({ tag }),
+  isChosen: (series) => chosen.has(series),
+});
+const compare = new RunsCompare({ onClose: () => $("compare").focus() });
+const chosen = new Chosen({
+  onChange: () => table.showChosen(),
+  onDone: load,
+  onCompare: (runs) => compare.show(runs),
+});
+const trend = new Trend({ wanted: () => (told ? { query: filterQuery(), version } : null) });
+
+let typing = 0;
+$("q").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => change({}), TYPING_MS);
+});
+$("filter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  clearTimeout(typing);
+  change({});
+});
+for (const id of ["source", "from", "to"]) $(id).addEventListener("change", () => change({}));
+$("tag").addEventListener("change", () => change({ tag: $("tag").value }));
+$("clear").addEventListener("click", () => {
+  for (const id of FILTERS) $(id).value = "";
+  change({ tag: "" });
+  $("q").focus();
+});
+$("previous").addEventListener("click", () => view.page > 1 && change({ page: view.page - 1 }));
+$("next").addEventListener("click", () => told.offset + told.runs.length < told.total && change({ page: view.page + 1 }));
+$("theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+  try {
+    localStorage.setItem("theme", root.dataset.theme);
+  } catch { /* storage may be forbidden */ }
+  trend.redraw();
+  compare.redraw();
+});
+
+$("clear").disabled = filters().length === 0;
+load();
+setInterval(() => {
+  if (!document.hidden && performance.now() >= dueAt) load();
+}, 500);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && performance.now() >= dueAt) load();
+});
