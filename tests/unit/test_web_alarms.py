@@ -319,7 +319,7 @@ def test_history_and_acknowledging_in_the_api(
     url = f"/api/v1/alarms/{alarm['id']}/acknowledge"
     said = {"author": "Eva", "comment": HOSTILE}
     response = client.post(url, json=said)
-    assert response.status_code == 200
+    assert response.status_code == 201
     assert response.json()["acknowledged"]
     assert response.json()["acknowledgements"][0]["comment"] == HOSTILE
     response = client.post(url, json=said)

@@ -107,6 +107,7 @@ def create_router(alarms: AlarmWatch) -> APIRouter:
 
     @router.post(
         "/alarms/{alarm}/acknowledge",
+        status_code=201,
         responses={
             404: {"model": schemas.Problem, "description": "No such alarm."},
             409: {"model": schemas.Problem, "description": "Somebody was faster."},
