@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from helpers import wait_until
 from memory_desk import FILE, MemoryDesk
 from memory_store import MemoryStore
 from PIL import Image as Picture
@@ -327,6 +328,10 @@ def test_the_running_series_is_told_apart(client, store, desk):
     changes = {"filter": {"low": 2}}
     meta = {"settings": json.dumps(versions), "changes": json.dumps(changes)}
     store.open(KEY, shape=(100, 200), meta=meta, filter_low=2, filter_high=99)
+    # What was read of the series a moment before may be told once more.
+    wait_until(
+        lambda: client.get(SETTINGS).json()["running"]["low"] == 2, what="the series"
+    )
     running = client.get(SETTINGS).json()["running"]
     assert running["series"] == KEY
     assert (running["low"], running["high"]) == (2, 99)
