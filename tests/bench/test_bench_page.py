@@ -137,13 +137,17 @@ def report(request: pytest.FixtureRequest) -> Iterator[Report]:
 
 
 @pytest.fixture
-def measure(benchmark: Any, report: Report) -> Iterator[Callable[..., Any]]:
+def measure(
+    request: pytest.FixtureRequest, report: Report
+) -> Iterator[Callable[..., Any]]:
     """Return what calls a function once as a benchmark and returns its answer.
 
     After the test, its budgets are checked.
     """
-    if benchmark.disabled:
+    option = request.config.getoption
+    if option("benchmark_disable") and not option("benchmark_enable"):
         pytest.skip("benchmarks are disabled")
+    benchmark = request.getfixturevalue("benchmark")
 
     def once(function: Callable[..., Any], *arguments: Any) -> Any:
         return benchmark.pedantic(function, args=arguments, rounds=1, iterations=1)
