@@ -136,18 +136,20 @@ def report(request: pytest.FixtureRequest) -> Iterator[Report]:
             print("\n".join(report.lines()))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def enabled(request: pytest.FixtureRequest) -> None:
+    """Skip before a browser or a demo is started."""
+    option = request.config.getoption
+    if option("benchmark_disable") and not option("benchmark_enable"):
+        pytest.skip("benchmarks are disabled")
+
+
 @pytest.fixture
-def measure(
-    request: pytest.FixtureRequest, report: Report
-) -> Iterator[Callable[..., Any]]:
+def measure(benchmark: Any, report: Report) -> Iterator[Callable[..., Any]]:
     """Return what calls a function once as a benchmark and returns its answer.
 
     After the test, its budgets are checked.
     """
-    option = request.config.getoption
-    if option("benchmark_disable") and not option("benchmark_enable"):
-        pytest.skip("benchmarks are disabled")
-    benchmark = request.getfixturevalue("benchmark")
 
     def once(function: Callable[..., Any], *arguments: Any) -> Any:
         return benchmark.pedantic(function, args=arguments, rounds=1, iterations=1)
