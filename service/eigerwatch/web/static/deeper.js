@@ -4,6 +4,7 @@ import { Panel, ask, seriesPath } from "./api.js";
 import { AllanPlot, SpectrogramPlot } from "./deeper_plots.js";
 import { clock, fixed, integer, significant, span } from "./format.js";
 import { set } from "./figures.js";
+import { remember, remembered } from "./memory.js";
 import { author } from "./notes.js";
 import { fillRows } from "./rows.js";
 
@@ -22,14 +23,8 @@ export class DeeperPanel {
     this.allan = new AllanPlot($("allan-plot"));
     this.spectrogram = new SpectrogramPlot($("spectrogram-plot"));
     const element = $("deeper-panel");
-    try {
-      element.open = localStorage.getItem(KEY) === "yes";
-    } catch { /* storage may be forbidden */ }
-    element.addEventListener("toggle", () => {
-      try {
-        localStorage.setItem(KEY, element.open ? "yes" : "no");
-      } catch { /* storage may be forbidden */ }
-    });
+    element.open = remembered(KEY) === "yes";
+    element.addEventListener("toggle", () => remember(KEY, element.open ? "yes" : "no"));
     this.panel = new Panel(element, {
       everyMs: EVERY_MS,
       wanted,

@@ -2,19 +2,16 @@
 
 import { Panel, ask, seriesPath } from "./api.js";
 import { colour, set } from "./figures.js";
+import { SmallPlot } from "./small_plot.js";
 
 const EVERY_MS = 6000;
 const HEADROOM = 1.15; // over the tallest bar; the curve may leave the plot above
-const CONFIG = { displayModeBar: false, responsive: false, showTips: false };
 const $ = (id) => document.getElementById(id);
 
-export class HistogramPanel {
+export class HistogramPanel extends SmallPlot {
   // wanted() -> { series, channel, region, unit, scope..., version } or null.
   constructor({ wanted }) {
-    this.element = $("histogram-plot");
-    this.told = null;
-    this.drawn = false;
-    this.queue = Promise.resolve();
+    super($("histogram-plot"));
     this.panel = new Panel($("histogram-panel"), {
       everyMs: EVERY_MS,
       wanted,
@@ -25,27 +22,13 @@ export class HistogramPanel {
       clear: () => this.show(null),
       failed: (text) => set("histogram-problem", text),
     });
-    new ResizeObserver(() => {
-      if (this.drawn && this.element.clientWidth > 0) this.redraw();
-    }).observe(this.element);
   }
 
   show(told) {
-    this.told = told;
     set("histogram-text", told ? told.text : "");
     const region = told?.region ? `Of region ${told.region}: ` : "Of ";
     set("histogram-usage", told ? `${region}${told.usage_text}` : "");
-    return this.redraw();
-  }
-
-  redraw() {
-    if (!globalThis.Plotly || (!this.told && !this.drawn) || !this.element.clientWidth) return this.queue;
-    this.queue = this.queue.catch(() => {}).then(async () => {
-      if (!this.drawn) this.element.replaceChildren();
-      await Plotly.react(this.element, this.traces(), this.layout(), CONFIG);
-      this.drawn = true;
-    });
-    return this.queue;
+    return super.show(told);
   }
 
   traces() {
@@ -71,31 +54,20 @@ export class HistogramPanel {
     ];
   }
 
-  layout() {
-    const text = colour("--text");
-    const grid = colour("--grid");
-    const size = this.element.clientWidth > 900 ? 14 : 12;
-    const axis = {
-      gridcolor: grid, linecolor: grid, zeroline: false, fixedrange: true,
-      tickfont: { size }, nticks: 7,
-    };
-    const title = (words) => ({ font: { size }, standoff: 4, text: words });
+  axes(axis, title) {
     const { edges = [], raw = [], detrended = [], unit } = this.told ?? {};
+    const { size } = this;
     const top = HEADROOM * Math.max(1, ...raw, ...detrended);
     const span = edges.length ? [edges[0], edges.at(-1)] : [0, 2];
     return {
-      autosize: true, barmode: "overlay", bargap: 0, hovermode: "closest", dragmode: false,
-      uirevision: "same", separators: ".\u202f", showlegend: true,
+      barmode: "overlay", bargap: 0, separators: ".\u202f", showlegend: true,
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemclick: false, itemdoubleclick: false },
       margin: { l: size * 5.4, r: 14, t: size * 2.4, b: size * 3.4 },
-      paper_bgcolor: colour("--panel"), plot_bgcolor: colour("--panel"),
-      font: { color: text, size, family: "system-ui, sans-serif" },
-      hoverlabel: { bgcolor: colour("--panel"), font: { color: text, size } },
       xaxis: {
-        ...axis, range: span, tickformat: unit === "counts" ? ",d" : "~r",
+        ...axis, nticks: 7, range: span, tickformat: unit === "counts" ? ",d" : "~r",
         title: title(unit === "counts" ? "counts per frame" : "intensity / mean"),
       },
-      yaxis: { ...axis, range: [0, top], tickformat: "~s", title: title("frames") },
+      yaxis: { ...axis, nticks: 7, range: [0, top], tickformat: "~s", title: title("frames") },
     };
   }
 }

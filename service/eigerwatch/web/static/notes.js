@@ -2,6 +2,7 @@
 
 import { Panel, ask, seriesPath } from "./api.js";
 import { day, clock, integer, span } from "./format.js";
+import { remember, remembered } from "./memory.js";
 import { set } from "./figures.js";
 
 const EVERY_MS = 10000;
@@ -16,9 +17,7 @@ export function author() {
 
 export function setAuthor(name) {
   $("author").value = name;
-  try {
-    localStorage.setItem("author", author());
-  } catch { /* storage may be forbidden */ }
+  remember("author", author());
 }
 
 export class Notes {
@@ -37,9 +36,7 @@ export class Notes {
       clear: () => this.show(null, { notes: [], exclusions: [] }),
       failed: (text) => set("notes-problem", text),
     });
-    try {
-      $("author").value = localStorage.getItem("author") ?? "";
-    } catch { /* storage may be forbidden */ }
+    $("author").value = remembered("author") ?? "";
     $("author").addEventListener("change", () => setAuthor(author()));
     $("note-form").addEventListener("submit", (event) => {
       event.preventDefault();

@@ -1,12 +1,14 @@
 // The browser's own notifications: asked for by a click, never by themselves.
 
+import { remember, remembered } from "./memory.js";
+
 const KEY = "alarm-notifications";
 
 export class Notify {
   // onChange(): the state is another one now.
   constructor({ onChange }) {
     this.onChange = onChange;
-    this.wanted = remembered() === "on";
+    this.wanted = remembered(KEY) === "on";
     this.failed = false;
     this.told = null;
   }
@@ -27,7 +29,7 @@ export class Notify {
       if (Notification.permission !== "granted") await Notification.requestPermission();
       this.wanted = Notification.permission === "granted";
     }
-    remember(this.wanted ? "on" : "off");
+    remember(KEY, this.wanted ? "on" : "off");
     this.onChange();
   }
 
@@ -56,17 +58,3 @@ export const NOTIFY_WORDS = {
   off: "Off.",
   on: "On: an alarm is shown also when this page is hidden.",
 };
-
-function remembered() {
-  try {
-    return localStorage.getItem(KEY);
-  } catch {
-    return null;
-  }
-}
-
-function remember(value) {
-  try {
-    localStorage.setItem(KEY, value);
-  } catch { /* storage may be forbidden */ }
-}

@@ -7,6 +7,7 @@ import { Events } from "./events.js";
 import * as figures from "./figures.js";
 import { clock } from "./format.js";
 import { copy, linkOf } from "./link.js";
+import { remember } from "./memory.js";
 import { Panels } from "./panels.js";
 import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
@@ -208,9 +209,7 @@ function setTheme(theme) {
 
 function toggleTheme() {
   const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  try {
-    localStorage.setItem("theme", theme);
-  } catch { /* storage may be forbidden */ }
+  remember("theme", theme);
   setTheme(theme);
   change({ theme });
 }

@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { set } from "./figures.js";
 import { integer } from "./format.js";
+import { remember } from "./memory.js";
 import { Chosen } from "./runs-chosen.js";
 import { RunsCompare } from "./runs-compare.js";
 import { RunsTable } from "./runs-table.js";
@@ -174,9 +175,7 @@ $("next").addEventListener("click", () => told.offset + told.runs.length < told.
 $("theme").addEventListener("click", () => {
   const root = document.documentElement;
   root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
-  try {
-    localStorage.setItem("theme", root.dataset.theme);
-  } catch { /* storage may be forbidden */ }
+  remember("theme", root.dataset.theme);
   trend.redraw();
   compare.redraw();
 });

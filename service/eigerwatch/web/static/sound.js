@@ -1,5 +1,7 @@
 // A tone while something wants to be seen. Browsers play it only after a click.
 
+import { remember, remembered } from "./memory.js";
+
 const REPEAT_MS = 4000;
 const WAIT_MS = 1500; // a browser that has not begun to play by then refuses
 const TONES_HZ = [880, 660];
@@ -16,7 +18,7 @@ export class Sound {
     this.playedAt = -Infinity;
     this.state = "off"; // off, on, refused, unsupported, before
     if (!globalThis.AudioContext) this.state = "unsupported";
-    else if (remembered() === "on") this.state = "before";
+    else if (remembered(KEY) === "on") this.state = "before";
     setInterval(() => this.look(), 500);
   }
 
@@ -39,7 +41,7 @@ export class Sound {
 
   turn(state) {
     this.state = state;
-    remember(state === "on" ? "on" : "off");
+    remember(KEY, state === "on" ? "on" : "off");
     this.onChange();
   }
 
@@ -88,17 +90,3 @@ export const SOUND_WORDS = {
   unsupported: "This browser cannot play sound.",
   before: "Off since the page was loaded anew: press to turn it on again.",
 };
-
-function remembered() {
-  try {
-    return localStorage.getItem(KEY);
-  } catch {
-    return null;
-  }
-}
-
-function remember(value) {
-  try {
-    localStorage.setItem(KEY, value);
-  } catch { /* storage may be forbidden */ }
-}

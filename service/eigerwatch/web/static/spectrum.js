@@ -4,19 +4,16 @@ import { Panel, ask, seriesPath } from "./api.js";
 import { significant } from "./format.js";
 import { colour, set } from "./figures.js";
 import { fillRows } from "./rows.js";
+import { SmallPlot } from "./small_plot.js";
 
 const EVERY_MS = 6000;
 const LINES = 8; // lines shown, strongest first
-const CONFIG = { displayModeBar: false, responsive: false, showTips: false };
 const $ = (id) => document.getElementById(id);
 
-export class SpectrumPanel {
+export class SpectrumPanel extends SmallPlot {
   // wanted() -> { series, channel, from, to, version } or null.
   constructor({ wanted }) {
-    this.element = $("spectrum-plot");
-    this.told = null;
-    this.drawn = false;
-    this.queue = Promise.resolve();
+    super($("spectrum-plot"));
     this.panel = new Panel($("spectrum-panel"), {
       everyMs: EVERY_MS,
       wanted,
@@ -27,13 +24,9 @@ export class SpectrumPanel {
       clear: () => this.show(null),
       failed: (text) => set("spectrum-problem", text),
     });
-    new ResizeObserver(() => {
-      if (this.drawn && this.element.clientWidth > 0) this.redraw();
-    }).observe(this.element);
   }
 
   show(told) {
-    this.told = told;
     const unit = told?.spectrum.unit === "Hz" ? "Hz" : "1/frame";
     set("spectrum-text", told ? told.spectrum.text : "");
     set("lines-text", told ? told.search.text : "");
@@ -53,17 +46,7 @@ export class SpectrumPanel {
     ]));
     const left = lines.length - LINES;
     set("lines-more", left > 0 ? `and ${left} weaker ones` : "");
-    return this.redraw();
-  }
-
-  redraw() {
-    if (!globalThis.Plotly || (!this.told && !this.drawn) || !this.element.clientWidth) return this.queue;
-    this.queue = this.queue.catch(() => {}).then(async () => {
-      if (!this.drawn) this.element.replaceChildren();
-      await Plotly.react(this.element, this.traces(), this.layout(), CONFIG);
-      this.drawn = true;
-    });
-    return this.queue;
+    return super.show(told);
   }
 
   traces() {
@@ -97,25 +80,16 @@ export class SpectrumPanel {
     ];
   }
 
-  layout() {
-    const text = colour("--text");
-    const grid = colour("--grid");
-    const size = this.element.clientWidth > 900 ? 14 : 12;
-    const axis = {
-      type: "log", gridcolor: grid, linecolor: grid, zeroline: false, fixedrange: true,
-      tickfont: { size }, dtick: 1, // no powers as superscripts: they have inline styles
-    };
+  axes(axis, title) {
+    const { size } = this;
+    // No powers as superscripts: they have inline styles.
+    const log = { ...axis, type: "log", dtick: 1 };
     const unit = this.told?.spectrum.unit === "per frame" ? "per frame" : "Hz";
     const edges = (this.told?.bands.bands ?? []).slice(1).map((band) => band.low_hz);
-    const title = (words) => ({ font: { size }, standoff: 4, text: words });
     return {
-      autosize: true, showlegend: false, hovermode: "closest", dragmode: false, uirevision: "same",
       margin: { l: size * 5.4, r: 14, t: size * 2, b: size * 3.4 },
-      paper_bgcolor: colour("--panel"), plot_bgcolor: colour("--panel"),
-      font: { color: text, size, family: "system-ui, sans-serif" },
-      hoverlabel: { bgcolor: colour("--panel"), font: { color: text, size } },
-      xaxis: { ...axis, tickformat: "~g", title: title(`frequency (${unit})`) },
-      yaxis: { ...axis, tickformat: ".0e", title: title(unit === "Hz" ? "density (1/Hz)" : "density (frames)") },
+      xaxis: { ...log, tickformat: "~g", title: title(`frequency (${unit})`) },
+      yaxis: { ...log, tickformat: ".0e", title: title(unit === "Hz" ? "density (1/Hz)" : "density (frames)") },
       shapes: edges.map((edge) => ({
         type: "line", xref: "x", yref: "paper", x0: edge, x1: edge, y0: 0, y1: 1,
         line: { color: colour("--line"), width: 1, dash: "dot" }, layer: "below",
