@@ -13,7 +13,7 @@ from eigerwatch.analysis.events.model import Event
 from eigerwatch.analysis.exclusion import mask_of
 from eigerwatch.export.files import is_stored, sums_csv_lines
 from eigerwatch.export.nexus import PIECE, Contents, FrameState, Piece, write_nexus
-from eigerwatch.frames import SeriesFrames
+from eigerwatch.frames import RowReader, SeriesFrames
 from eigerwatch.report.model import settings_of
 from eigerwatch.runs import described_regions, facts_of, options_of
 from eigerwatch.sections import AnalysisSettings, TargetSettings
@@ -27,24 +27,8 @@ MOST_EVENTS = 100_000
 """and most of them in a file."""
 
 
-class Source(Protocol):
+class Source(RowReader, Protocol):
     """The part of `eigerwatch.store.read.Reader` that is needed here."""
-
-    def rows(
-        self, key: str, channel: str, start: int = 0, stop: int | None = None
-    ) -> np.ndarray:
-        """Return FRAME_RECORDs of [start, stop), clipped; not stored: all zero."""
-        ...
-
-    def region_rows(
-        self, key: str, channel: str, start: int = 0, stop: int | None = None
-    ) -> np.ndarray:
-        """Return (n, regions) of REGION_ROW of [start, stop), clipped."""
-        ...
-
-    def rejected(self, key: str, channel: str) -> dict[int, str]:
-        """Return the rejected frames and why."""
-        ...
 
     def events(
         self, key: str, after: str = "-", limit: int = 1000

@@ -21,6 +21,7 @@ from eigerwatch.web.parameters import (
     Last,
     Px,
     RegionName,
+    Seconds,
     SeriesKey,
     To,
     UnitName,
@@ -142,9 +143,7 @@ def create_router(watch: Watch, hub: LiveHub) -> APIRouter:
         start: From = None,
         stop: To = None,
         last: Last = None,
-        seconds: Annotated[
-            float | None, Query(gt=0, lt=2**40, allow_inf_nan=False)
-        ] = None,
+        seconds: Seconds = None,
         region: RegionName = None,
     ) -> schemas.Statistics:
         """Return the statistics of a selection, raw and detrended.

@@ -24,6 +24,7 @@ from eigerwatch.web.parameters import (
     From,
     Last,
     RegionName,
+    Seconds,
     SeriesKey,
     To,
     UnitName,
@@ -50,9 +51,7 @@ def create_router(watch: Watch, assessor: Assessor) -> APIRouter:
         start: From = None,
         stop: To = None,
         last: Last = None,
-        seconds: Annotated[
-            float | None, Query(gt=0, lt=2**40, allow_inf_nan=False)
-        ] = None,
+        seconds: Seconds = None,
         region: RegionName = None,
         unit: UnitName = "normalised",
         recent: Annotated[

@@ -42,6 +42,15 @@ To = Annotated[
 Last = Annotated[
     int | None, Query(ge=1, lt=2**40, description="The newest so many frames.")
 ]
+Seconds = Annotated[
+    float | None,
+    Query(
+        gt=0,
+        lt=2**40,
+        allow_inf_nan=False,
+        description="The frames of the last so many seconds.",
+    ),
+]
 Px = Annotated[int, Query(ge=1, le=20_000, description="Width of the plot [pixels].")]
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
