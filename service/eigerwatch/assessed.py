@@ -16,7 +16,7 @@ from eigerwatch.analysis.targets import Judged, judge
 from eigerwatch.app import running_store
 from eigerwatch.config import Settings
 from eigerwatch.errors import ConfigError, UnknownSeriesError
-from eigerwatch.frames import FrameCache
+from eigerwatch.framecache import FrameCache
 from eigerwatch.masks import n_masked
 from eigerwatch.offline import MasterSums, sum_master
 from eigerwatch.reading import open_notes, open_reader

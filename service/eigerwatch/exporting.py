@@ -9,7 +9,7 @@ from eigerwatch.config import Settings
 from eigerwatch.errors import ConfigError, UnknownSeriesError
 from eigerwatch.export.files import prepare_folder, replacing
 from eigerwatch.filing import frame_lines, write_series
-from eigerwatch.frames import FrameCache
+from eigerwatch.framecache import FrameCache
 from eigerwatch.reading import open_notes, open_reader
 from eigerwatch.runs import StoredRun
 from eigerwatch.store.info import SeriesInfo

@@ -5,7 +5,8 @@ import pytest
 from memory_store import MemoryStore
 
 from eigerwatch.errors import StoreError
-from eigerwatch.frames import HOLE_BLOCK, FrameCache, Scope, SeriesFrames
+from eigerwatch.framecache import FrameCache
+from eigerwatch.frames import HOLE_BLOCK, Scope, SeriesFrames
 
 KEY = "live:01J"
 

@@ -14,7 +14,7 @@ from memory_store import MemoryStore
 
 from eigerwatch.analysis.targets import NO_LIMITS, Check, Decision, Judged
 from eigerwatch.errors import AcknowledgedError, StoreError, UnknownAlarmError
-from eigerwatch.frames import FrameCache
+from eigerwatch.framecache import FrameCache
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
 from eigerwatch.store.alarms import Alarm
 from eigerwatch.web.alarms import AlarmWatch

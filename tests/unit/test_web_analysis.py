@@ -24,7 +24,8 @@ from eigerwatch import runs
 from eigerwatch.analysis.assessment import Assessment, assess
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.errors import StoreError
-from eigerwatch.frames import FrameCache, Scope
+from eigerwatch.framecache import FrameCache
+from eigerwatch.frames import Scope
 from eigerwatch.model import REGION_ROW
 from eigerwatch.runs import StoredRun
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings

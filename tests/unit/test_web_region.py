@@ -12,7 +12,8 @@ from fastapi.testclient import TestClient
 from memory_store import MemoryStore
 
 from eigerwatch.errors import UnknownRegionError
-from eigerwatch.frames import FrameCache, Region, Scope, SeriesFrames
+from eigerwatch.framecache import FrameCache
+from eigerwatch.frames import Region, Scope, SeriesFrames
 from eigerwatch.model import REGION_ROW
 from eigerwatch.sections import WebSettings
 from eigerwatch.web.application import create_app
@@ -143,7 +144,7 @@ def test_the_cache_reads_a_region_anew_when_its_place_changes(
 def test_the_cache_is_bounded_over_regions(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch, frames: int, kept: int
 ) -> None:
-    monkeypatch.setattr("eigerwatch.frames.KEPT_REGION_FRAMES", frames)
+    monkeypatch.setattr("eigerwatch.framecache.KEPT_REGION_FRAMES", frames)
     cache = FrameCache(store, limit=2)
     info = store.info(KEY)
     whole = cache.get(info, "threshold_1")

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.frames import FrameCache
+from eigerwatch.framecache import FrameCache
 from eigerwatch.sections import (
     AnalysisSettings,
     ReplaySettings,

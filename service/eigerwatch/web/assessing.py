@@ -20,7 +20,8 @@ from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.statistics import finite_or_none
 from eigerwatch.analysis.targets import Judged, judge
 from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.frames import FrameCache, Scope, SeriesFrames
+from eigerwatch.framecache import FrameCache
+from eigerwatch.frames import Scope, SeriesFrames
 from eigerwatch.runs import StoredRun, options_of
 from eigerwatch.sections import AnalysisSettings, TargetSettings
 from eigerwatch.store.info import SeriesInfo

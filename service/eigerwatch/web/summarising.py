@@ -9,7 +9,7 @@ from collections import Counter
 import structlog
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.frames import FrameCache
+from eigerwatch.framecache import FrameCache
 from eigerwatch.sections import AnalysisSettings, TargetSettings
 from eigerwatch.web.assessing import WHOLE, Assessor
 from eigerwatch.web.reading import NoteStore, StoreReader

@@ -16,7 +16,8 @@ from eigerwatch.analysis import decimate
 from eigerwatch.analysis.exclusion import Interval, mask_of
 from eigerwatch.analysis.shot_noise import shot_noise
 from eigerwatch.analysis.statistics import Description, describe, finite_or_none
-from eigerwatch.frames import FrameCache, Region, Scope, SeriesFrames
+from eigerwatch.framecache import FrameCache
+from eigerwatch.frames import Region, Scope, SeriesFrames
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import tick
 from eigerwatch.web.assessing import WHOLE, Answer, Assessor, summary

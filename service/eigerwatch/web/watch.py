@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
-from eigerwatch.frames import FrameCache
+from eigerwatch.framecache import FrameCache
 from eigerwatch.model import SourceKind, SourceState
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.read import StoredEvent
