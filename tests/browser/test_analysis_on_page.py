@@ -122,8 +122,9 @@ def assessed(page: Page) -> None:
 def trace_of(page: Page, name: str, plot: str = "plot") -> dict[str, Any]:
     found: dict[str, Any] = page.evaluate(
         """([plot, name]) => {
-            const trace = document.getElementById(plot).data.find(t => t.name === name);
-            const { x, y, marker } = trace;
+            const figures = document.querySelectorAll(`#${plot} .figure, #${plot}`);
+            const traces = [...figures].flatMap(f => f.data ?? []);
+            const { x, y, marker } = traces.find(t => t.name === name);
             return { x: Array.from(x), y: Array.from(y), symbol: marker?.symbol };
         }""",
         [plot, name],
@@ -243,8 +244,8 @@ def test_events_are_listed_and_marked(ready: Page) -> None:
     expect(empty.locator(".why")).not_to_be_empty()
     expect(empty.locator(".state")).to_have_text("excluded")
     ready.wait_for_function(
-        """() => document.getElementById("plot").data
-            .find(t => t.name === "found").x.length === 1"""
+        """() => document.querySelector("#plot .strip .figure").data
+            .find(t => t.name === "found")?.x.length === 1"""
     )
     mark = trace_of(ready, "found")
     assert mark["x"] == [EMPTY]

@@ -18,7 +18,8 @@ N = 4000
 expect.set_options(timeout=15_000)
 
 TRACE = """([id, name]) => {
-  const trace = document.getElementById(id).data?.find(t => t.name === name);
+  const figures = [...document.querySelectorAll(`#${id} .figure, #${id}`)];
+  const trace = figures.flatMap(f => f.data ?? []).find(t => t.name === name);
   return trace && { type: trace.type, x: Array.from(trace.x, Number),
                     y: Array.from(trace.y, Number) };
 }"""
@@ -57,7 +58,9 @@ def test_a_reference_is_drawn_behind(page: Page, collecting: MemoryStore) -> Non
         behind = trace(page, "plot", f"{name}, reference")
         assert behind["x"] == list(range(1000))
         np.testing.assert_allclose(behind["y"], 1, atol=1e-5)
-    names = page.evaluate("() => document.getElementById('plot').data.map(t => t.name)")
+    names = page.evaluate(
+        "() => document.querySelector('#plot .raw .figure').data.map(t => t.name)"
+    )
     assert names.index("raw, reference") < names.index("raw")
     assert "ref=live%3A01JOLD" in page.url
 
@@ -244,6 +247,6 @@ def test_the_wall_is_entered_and_left(
     expect(page.locator("#scope")).to_be_visible()
     assert "wall" not in page.url
     page.wait_for_function(
-        "() => document.getElementById('plot')._fullLayout.width"
+        "() => document.querySelector('#plot .figure')._fullLayout.width"
         " === document.getElementById('plot').clientWidth"
     )

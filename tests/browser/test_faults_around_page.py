@@ -37,12 +37,13 @@ expect.set_options(timeout=15_000)
 pytestmark = pytest.mark.timeout(180)
 
 RAW = """() => {
-  const raw = document.getElementById("plot").data.find((t) => t.name === "raw");
-  return Array.from(raw.y, Number);
+  const { data } = document.querySelector("#plot .raw .figure");
+  return Array.from(data.find((t) => t.name === "raw").y, Number);
 }"""
 
 MISSING = """() => Array.from(
-  document.getElementById("plot").data.find((t) => t.name === "missing").x, Number,
+  document.querySelector("#plot .strip .figure").data
+    .find((t) => t.name === "missing")?.x ?? [], Number,
 )"""
 
 
@@ -346,7 +347,8 @@ def test_a_series_that_announces_2_to_the_48_frames(
     await_drawn(page, 1000)
     expect(page.locator("#frames")).to_contain_text("1\u202f000 / 281\u202f474")
     _, end = page.evaluate(
-        "() => document.getElementById('plot').layout.xaxis.range.map(Number)"
+        "() => document.querySelector('#plot .raw .figure')"
+        ".layout.xaxis.range.map(Number)"
     )
     assert 1000 <= end < 2000
     expect(page.locator("#cv")).to_contain_text(re.compile(r"\d"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from memory_store import MemoryStore
+from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 from running_web import RunningWeb
 
@@ -18,11 +20,14 @@ HOSTILE = '<img src=x onerror="window.hacked=1"><b>bold</b>'
 
 expect.set_options(timeout=10_000)
 
-TRACE = """name => {
-  const trace = document.getElementById("plot").data.find(t => t.name === name);
+FIND = """name => [...document.querySelectorAll("#plot .figure")]
+  .flatMap(f => f.data).find(t => t.name === name)"""
+
+TRACE = f"""name => {{
+  const trace = ({FIND})(name);
   const plain = v => Array.from(v, Number);
-  return { type: trace.type, x: plain(trace.x), y: plain(trace.y) };
-}"""
+  return {{ type: trace.type, x: plain(trace.x), y: plain(trace.y) }};
+}}"""
 
 
 def trace(page: Page, name: str) -> dict[str, Any]:
@@ -60,8 +65,8 @@ def test_nothing_yet(page: Page) -> None:
 
 def test_live_updates_arrive(page: Page, collecting: MemoryStore, beam: Any) -> None:
     await_frames(page, "20\u202f000 / 100\u202f000")
-    expect(page.locator("#source")).to_contain_text("collecting")
     collecting.append(KEY, beam.totals(1000))
+    expect(page.locator("#source")).to_contain_text("collecting")
     await_frames(page, "21\u202f000 / 100\u202f000")
     await_drawn(page, 21_000)
     rows = page.locator("#table tr")
@@ -85,9 +90,10 @@ def test_a_one_frame_dip_is_drawn_and_marked(
 
     page.keyboard.press("y")
     page.wait_for_function(
-        "() => document.getElementById('plot').layout.yaxis.range[0] < 0.91"
+        "() => document.querySelector('#plot .raw .figure')"
+        ".layout.yaxis.range[0] < 0.91"
     )
-    assert trace(page, "raw, off scale")["x"] == []
+    assert page.evaluate(f"name => !({FIND})(name)", "raw, off scale")
 
 
 def test_gaps_and_lost_frames_are_visible(
@@ -351,15 +357,41 @@ def test_themes(page: Page, collecting: MemoryStore) -> None:
     assert page.evaluate(colour) != before
 
 
-def test_without_plotly_the_page_says_so(
-    browser: Browser, web: Any, collecting: MemoryStore
+def test_without_plotly_the_page_says_so_and_draws_curves(
+    browser: Browser, web: Any, collecting: MemoryStore, beam: Any
 ) -> None:
     page = browser.new_page()
     page.route(re.compile("/assets/plotly.*js"), lambda route: _refuse(route))
     page.goto(web.url)
-    expect(page.locator("#plot")).to_contain_text("could not be loaded")
-    await_frames(page, "20\u202f000 / 100\u202f000")
+    expect(page.locator(".plots .failed")).to_contain_text("could not be loaded")
+    # What the curve looks like can be seen all the same.
+    sketch = page.locator("#plot .sketch path")
+    expect(sketch).to_have_count(2)
+    before = sketch.first.get_attribute("d")
+    assert before is not None
+    assert before.count("L") > 1000
+    collecting.append(KEY, beam.totals(1000))
+    expect(sketch.first).not_to_have_attribute("d", before)
+    await_frames(page, "21\u202f000 / 100\u202f000")
     page.close()
+
+
+def test_the_plot_is_saved_as_one_image(
+    page: Page, collecting: MemoryStore, tmp_path: Path
+) -> None:
+    await_drawn(page, 20_000)
+    with page.expect_download() as download:
+        page.click("#png")
+    download.value.save_as(tmp_path / "plot.png")
+    assert re.fullmatch(r"eigerwatch .*\.png", download.value.suggested_filename)
+    with Image.open(tmp_path / "plot.png") as image:
+        assert image.width == 1600
+        pixels = np.asarray(image.convert("RGB"), int)
+    blue = (pixels[:, :, 2] - pixels[:, :, 0] > 80).any(axis=1)
+    orange = (pixels[:, :, 0] - pixels[:, :, 2] > 80).any(axis=1)
+    half = image.height // 2
+    assert blue[:half].sum() > 100  # raw above
+    assert orange[half:].sum() > 100  # detrended below
 
 
 def _refuse(route: Route) -> None:

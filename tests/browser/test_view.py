@@ -22,7 +22,8 @@ HOSTILE = '<img src=x onerror="window.hacked=1">'
 expect.set_options(timeout=15_000)
 
 TRACE = """name => {
-  const trace = document.getElementById("plot").data.find(t => t.name === name);
+  const traces = [...document.querySelectorAll("#plot .figure")].flatMap(f => f.data);
+  const trace = traces.find(t => t.name === name);
   return trace && { x: Array.from(trace.x, Number), y: Array.from(trace.y, Number) };
 }"""
 
@@ -53,10 +54,11 @@ def drawn(page: Page, n: int = N) -> None:
 
 
 def wait_plot(page: Page, condition: str, argument: Any = None) -> None:
-    """Wait until the plot is drawn as said; `plot` is its element."""
+    """Wait until the plot is drawn as said; `plot` is the lower panel."""
     page.wait_for_function(
-        f"argument => {{ const plot = document.getElementById('plot');"
-        f" return plot.layout && ({condition}); }}",
+        "argument => { const plot ="
+        " document.querySelector('#plot .detrended .figure');"
+        f" return plot?.layout && ({condition}); }}",
         arg=argument,
     )
 
@@ -84,8 +86,10 @@ def test_the_axis_tells_frames_or_time(page: Page, collecting: MemoryStore) -> N
     pressed(page, "axis-time")
     wait_plot(page, "plot.layout.xaxis.title.text.includes('time since the first')")
     ticks = page.evaluate(
-        "() => { const { tickvals, ticktext } ="
-        " document.getElementById('plot').layout.xaxis; return [tickvals, ticktext]; }"
+        """() => {
+          const plot = document.querySelector("#plot .detrended .figure");
+          return [plot.layout.xaxis.tickvals, plot.layout.xaxis.ticktext];
+        }"""
     )
     assert len(ticks[1]) > 2
     for frame, text in zip(*ticks, strict=True):
@@ -116,18 +120,18 @@ def test_the_unit_is_the_mean_or_counts(page: Page, collecting: MemoryStore) -> 
     drawn(page)
     assert np.mean(counts(page)) == pytest.approx(1, abs=0.01)
     page.keyboard.press("u")
-    wait_plot(page, "plot.layout.yaxis.title.text === 'raw (counts)'")
+    wait_plot(page, "plot.layout.yaxis.title.text === 'detrended (counts)'")
     assert np.mean(counts(page)) == pytest.approx(6.485e6, rel=0.01)
     fit = page.evaluate(TRACE, "fit")
     assert fit["y"] == pytest.approx([6.485e6] * 2, rel=0.01)
     low, high = page.evaluate(
-        "() => document.getElementById('plot').layout.yaxis.range"
+        "() => document.querySelector('#plot .raw .figure').layout.yaxis.range"
     )
     assert 6.3e6 < low < 6.485e6 < high < 6.6e6
     pressed(page, "unit-counts")
 
     page.click("#unit-normalised")
-    wait_plot(page, "plot.layout.yaxis.title.text === 'raw / mean'")
+    wait_plot(page, "plot.layout.yaxis.title.text === 'detrended / mean'")
     assert np.mean(counts(page)) == pytest.approx(1, abs=0.01)
 
 
@@ -147,7 +151,7 @@ def test_one_regions_counts_are_shown(page: Page, collecting: MemoryStore) -> No
     assert parameters(page.url) == {"region": "left"}
 
     page.keyboard.press("u")
-    wait_plot(page, "plot.layout.yaxis.title.text === 'raw (counts)'")
+    wait_plot(page, "plot.layout.yaxis.title.text === 'detrended (counts)'")
     assert set(counts(page)) == set(range(1000, 1007))
     page.select_option("#region", "")
     expect(mean).to_contain_text("6\u202f4")
@@ -223,7 +227,7 @@ def test_a_link_shows_the_same_in_a_fresh_page(
     page.fill("#window", "2.5")
     page.keyboard.press("Enter")
     page.locator("#window").blur()
-    wait_plot(page, "plot.layout.yaxis.title.text === 'raw (counts)'")
+    wait_plot(page, "plot.layout.yaxis.title.text === 'detrended (counts)'")
     theme = page.evaluate("() => document.documentElement.dataset.theme")
     page.click("#copy-link")
     expect(page.locator("#said")).to_contain_text("Link copied")
@@ -243,7 +247,7 @@ def test_a_link_shows_the_same_in_a_fresh_page(
     drawn(other, N + 500)
     shown = other.evaluate(TRACE, "raw")["x"]
     assert (shown[0], shown[-1]) == (0, pytest.approx(N - 1, abs=7))  # bins
-    wait_plot(other, "plot.layout.yaxis.title.text === 'raw (counts)'")
+    wait_plot(other, "plot.layout.yaxis.title.text === 'detrended (counts)'")
     wait_plot(other, "plot.layout.xaxis.title.text.startsWith('time')")
     for name in ("axis-time", "unit-counts", "y-full"):
         pressed(other, name)
@@ -310,7 +314,7 @@ def test_going_back_shows_what_the_address_says(
 ) -> None:
     drawn(page)
     page.keyboard.press("u")
-    wait_plot(page, "plot.layout.yaxis.title.text === 'raw (counts)'")
+    wait_plot(page, "plot.layout.yaxis.title.text === 'detrended (counts)'")
     page.evaluate("() => history.pushState(null, '', '?from=100&to=200&axis=time')")
     page.evaluate("() => history.pushState(null, '', '?')")
     page.go_back()

@@ -25,7 +25,6 @@ from eigerwatch.web import (
     analysing,
     api,
     choosing,
-    deeper,
     distribution,
     downloads,
     images,
@@ -34,6 +33,7 @@ from eigerwatch.web import (
     replaying,
     runs,
     schemas,
+    stability,
 )
 from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.assessing import Assessor
@@ -150,7 +150,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.include_router(api.create_router(watch, hub))
     app.include_router(analysing.create_router(watch, assessor, beam, notes))
-    app.include_router(deeper.create_router(watch, assessor))
+    app.include_router(stability.create_router(watch, assessor))
     app.include_router(analysing.health_router(watch, beam))
     app.include_router(noting.create_router(watch, notes))
     app.include_router(

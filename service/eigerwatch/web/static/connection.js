@@ -10,10 +10,8 @@ const FAILURES_BEFORE_POLLING = 3;
 
 export class Connection {
   // on: { hello, state, event, error, tick(tick) -> promise, link(name, text) }
-  // ready: promise; ticks wait for it.
-  constructor(on, ready) {
+  constructor(on) {
     this.on = on;
-    this.ready = ready;
     this.view = { series: "live" };
     this.epoch = null;
     this.failures = 0;
@@ -94,7 +92,6 @@ export class Connection {
 
   async draw(tick) {
     const socket = this.socket;
-    await this.ready;
     const start = performance.now();
     try {
       await this.on.tick(tick);
@@ -136,13 +133,14 @@ export class Connection {
     const response = await fetchChecked(`/api/v1/tick?${query}`, [204, 404]);
     if (response.status === 404) {
       const { detail } = await response.json();
-      this.on.error({ text: detail, about: response.headers.get("X-Refused") });
+      const about = response.headers.get("X-Refused");
+      // That there is no live series yet is no error: the state says so.
+      if (about || this.view.series !== "live") this.on.error({ text: detail, about });
     }
     if (response.status !== 200 || !this.polling) return;
     const tick = decodeTick(await response.arrayBuffer());
     this.newEpoch(tick.header.epoch);
     this.polled.seq = tick.header.seq;
-    await this.ready;
     await this.on.tick(tick);
   }
 

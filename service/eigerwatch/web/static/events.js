@@ -32,6 +32,11 @@ export class Events {
     return [...this.known.values()];
   }
 
+  // How many there were, those included that are not kept any more.
+  get count() {
+    return this.known.size + this.dropped;
+  }
+
   // Reads what came since the last time; one question at a time.
   async load(series) {
     if (series !== this.series) {
@@ -69,7 +74,7 @@ export class Events {
   show() {
     clearTimeout(this.timer);
     this.timer = null;
-    const n = this.known.size + this.dropped;
+    const n = this.count;
     set("events-count", n ? `(${integer(n)})` : "");
     const shown = this.all.slice(-SHOWN).reverse();
     const kept = new Set(shown.map((event) => event.id));

@@ -4,6 +4,7 @@ import { age, counts, fixed, integer, moment } from "./format.js";
 
 const ROWS = ["count", "mean", "std", "CV%", "min", "25%", "50%", "75%", "max"];
 const PROGRESS_MAX = 1000;
+const colours = new Map();
 const $ = (id) => document.getElementById(id);
 
 export function set(id, text) {
@@ -11,8 +12,14 @@ export function set(id, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// Of the theme. Kept: asking the page for its styles makes it work them out.
 export function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const key = `${document.documentElement.dataset.theme} ${name}`;
+  if (!colours.has(key)) {
+    const styles = getComputedStyle(document.documentElement);
+    colours.set(key, styles.getPropertyValue(name).trim());
+  }
+  return colours.get(key);
 }
 
 export function makeTable() {

@@ -2,7 +2,7 @@
 
 import { Panel, ask, seriesPath } from "./api.js";
 import { colour, set } from "./figures.js";
-import { SmallPlot } from "./small_plot.js";
+import { SmallPlot } from "./small-plot.js";
 
 const EVERY_MS = 6000;
 const HEADROOM = 1.15; // over the tallest bar; the curve may leave the plot above
@@ -54,20 +54,19 @@ export class HistogramPanel extends SmallPlot {
     ];
   }
 
-  axes(axis, title) {
+  axes(axis) {
     const { edges = [], raw = [], detrended = [], unit } = this.told ?? {};
     const { size } = this;
     const top = HEADROOM * Math.max(1, ...raw, ...detrended);
     const span = edges.length ? [edges[0], edges.at(-1)] : [0, 2];
     return {
-      barmode: "overlay", bargap: 0, separators: ".\u202f", showlegend: true,
+      barmode: "overlay", bargap: 0, showlegend: true,
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemclick: false, itemdoubleclick: false },
       margin: { l: size * 5.4, r: 14, t: size * 2.4, b: size * 3.4 },
-      xaxis: {
-        ...axis, nticks: 7, range: span, tickformat: unit === "counts" ? ",d" : "~r",
-        title: title(unit === "counts" ? "counts per frame" : "intensity / mean"),
-      },
-      yaxis: { ...axis, nticks: 7, range: [0, top], tickformat: "~s", title: title("frames") },
+      xaxis: axis(unit === "counts" ? "counts per frame" : "intensity / mean", {
+        nticks: 7, range: span, tickformat: unit === "counts" ? ",d" : "~r",
+      }),
+      yaxis: axis("frames", { nticks: 7, range: [0, top], tickformat: "~s" }),
     };
   }
 }

@@ -3,51 +3,22 @@
 import { fullRange, robustRange } from "./axes.js";
 import { colour } from "./figures.js";
 import { literal } from "./literal.js";
+import { Plot } from "./plot.js";
 
-const CONFIG = { displayModeBar: false, responsive: false, showTips: false };
 const COLOURS = ["--raw", "--det", "--missing", "--good"];
 const DASHES = ["solid", "dash", "dot", "dashdot"];
 
-// One plot that is drawn again when its size or the theme changes.
-export class Plot {
-  constructor(element) {
-    this.element = element;
-    this.drawn = false;
-    this.make = null;
-    this.queue = Promise.resolve();
-    new ResizeObserver(() => this.redraw()).observe(element);
-  }
-
-  // make() -> { traces, layout }.
+// A plot whose figure is made anew when its size or the theme changes.
+export class MadePlot extends Plot {
+  // make(axis) -> { traces, layout }.
   draw(make) {
     this.make = make;
     return this.redraw();
   }
 
-  redraw() {
-    this.queue = this.queue.catch(() => {}).then(async () => {
-      if (!this.make || !globalThis.Plotly || !this.element.clientWidth) return;
-      const { traces, layout } = this.make();
-      if (!this.drawn) this.element.replaceChildren();
-      const first = !this.drawn;
-      this.drawn = true;
-      await Plotly.react(this.element, traces, { ...shared(this.element), ...layout }, CONFIG);
-      if (first) this.onFirst?.();
-    });
-    return this.queue;
+  figure() {
+    return this.make?.((title, more) => this.axis(title, more)) ?? null;
   }
-}
-
-function shared(element) {
-  const text = colour("--text");
-  const size = element.clientWidth > 900 ? 13 : 11;
-  return {
-    autosize: true, showlegend: false, hovermode: "closest", dragmode: false, uirevision: "same",
-    margin: { l: size * 5.4, r: 14, t: 8, b: size * 3.6 }, separators: ".\u202f",
-    paper_bgcolor: colour("--panel"), plot_bgcolor: colour("--panel"),
-    font: { color: text, size, family: "system-ui, sans-serif" },
-    hoverlabel: { bgcolor: colour("--panel"), font: { color: text, size }, namelength: -1 },
-  };
 }
 
 // Powers of ten where there are some, else 1, 2, 5 between them.
@@ -56,16 +27,8 @@ function decades(...lists) {
   return values.length && Math.max(...values) / Math.min(...values) > 30 ? 1 : "D2";
 }
 
-export function axis(title, more = {}) {
-  const grid = colour("--grid");
-  return {
-    gridcolor: grid, linecolor: grid, zeroline: false, fixedrange: true,
-    title: { text: title, standoff: 6, font: { size: 12 } }, ...more,
-  };
-}
-
 // ticks: decoded; names: A, B, ...; by: "frame" or "time".
-export function traces(ticks, names, by) {
+export function traces(axis, ticks, names, by) {
   const ranges = ticks.map(({ header, blocks }) => {
     const quartiles = header.quartiles.raw;
     return quartiles[0] !== null && blocks.raw.length > 7 ? robustRange(quartiles, blocks.raw) : fullRange(blocks.raw);
@@ -89,7 +52,7 @@ export function traces(ticks, names, by) {
 }
 
 // told: answers about spectra.
-export function spectra(told, names) {
+export function spectra(axis, told, names) {
   const unit = told[0]?.spectrum.unit === "per frame" ? "per frame" : "Hz";
   return {
     traces: told.map(({ spectrum }, index) => ({
@@ -108,7 +71,7 @@ export function spectra(told, names) {
 }
 
 // found: the comparison's ratio of spectra.
-export function ratio(found) {
+export function ratio(axis, found) {
   const x = found.frequencies_hz;
   const known = x.map((_, index) => index).filter((index) => x[index] > 0
     && [found.low, found.high, found.ratio].every((values) => values[index] > 0));

@@ -2,25 +2,27 @@
 
 const FULL_HZ = 4;
 const SLOW_HZ = 2;
-const SLOW_MS = 100; // two draws in a row above: fewer
-const QUICK_MS = 70; // clearly below, or the rate would go to and fro ...
-const QUICK_DRAWS = 10; // ... for so many draws and none above SLOW_MS: back
+const SLOW_MS = 100; // the median above: fewer
+const QUICK_MS = 80; // clearly below, or the rate would go to and fro: back
+const JUDGED = 9; // draws: one slow one says nothing
 
 export class Pace {
   constructor() {
     this.hz = FULL_HZ;
-    this.slow = 0;
-    this.quick = 0;
+    this.draws = [];
   }
 
   // Takes the time of a draw; true: the rate has changed.
   drawn(ms) {
-    this.slow = ms > SLOW_MS ? this.slow + 1 : 0;
-    if (ms > SLOW_MS) this.quick = 0;
-    else if (ms < QUICK_MS) this.quick += 1;
+    this.draws.push(ms);
+    if (this.draws.length < JUDGED) return false;
+    const median = [...this.draws].sort((a, b) => a - b)[(JUDGED - 1) / 2];
+    this.draws.shift();
     const before = this.hz;
-    if (this.slow >= 2) this.hz = SLOW_HZ;
-    else if (this.quick >= QUICK_DRAWS) this.hz = FULL_HZ;
-    return this.hz !== before;
+    if (median > SLOW_MS) this.hz = SLOW_HZ;
+    else if (median < QUICK_MS) this.hz = FULL_HZ;
+    if (this.hz === before) return false;
+    this.draws = [];
+    return true;
   }
 }

@@ -9,27 +9,30 @@ import { clock } from "./format.js";
 import { copy, linkOf } from "./link.js";
 import { remember } from "./memory.js";
 import { Panels } from "./panels.js";
+import { loadPlotly } from "./plotly.js";
 import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
 import { ReplayPanel } from "./replay.js";
 import { SeriesChoice } from "./series.js";
 import { SettingsPanel } from "./settings.js";
 import { pill, showStanding } from "./standing.js";
+import { nextTask } from "./task.js";
 import { say } from "./toast.js";
 import { Toolbar } from "./toolbar.js";
 import { readView, writeView } from "./url.js";
 import { setWall } from "./wall.js";
 import { warningsOf } from "./warnings.js";
 
+const WITHOUT_TICK_MS = 700; // then the plot library is started all the same
 const EVENT_MARGIN = 200; // frames shown on either side of a picked event
 const $ = (id) => document.getElementById(id);
-// The plot library, which takes a second, comes after this: the server answers meanwhile.
-const ready = new Promise((done) => document.addEventListener("DOMContentLoaded", done));
 
 const { view, problems } = readView(location.search);
 const page = {
   problems,
   paused: false,
+  wanted: false, // one tick, although paused: what is shown was chosen anew
+  started: false, // the plot library
   link: "disconnected",
   state: null,
   tick: null,
@@ -52,7 +55,7 @@ function look() {
     channel: view.channel,
     region: view.region,
     from: view.from,
-    to: view.to,
+    to: view.to ?? (page.paused ? header()?.to ?? null : null), // paused: no newer frames
     px: plotWidth(),
     scope: view.scope,
     window: view.window,
@@ -79,6 +82,7 @@ function change(choices) {
   Object.assign(view, choices);
   if ("y" in choices || "axis" in choices) plots.redraw().catch(plotFailed);
   if ("ref" in choices) reference.offer(choice.list, choice.current, view.ref);
+  page.wanted = page.paused; // the frames that stand there, otherwise shown
   look();
 }
 
@@ -107,14 +111,21 @@ function readAddress() {
 
 // ---- what comes from the server ----
 
+// Whether a tick shows what is chosen now: one made before may still come.
+function answers({ region, unit, from, to }) {
+  const same = view.region === null || view.region === region || !Number.isNaN(Number(view.region));
+  return same && unit === view.unit && from === (view.from ?? 0) && (view.to === null || to <= view.to);
+}
+
 async function receiveTick(tick) {
-  if (page.paused) return;
   const told = tick.header;
+  if (page.paused && !(page.wanted && answers(told))) return;
+  page.wanted = false;
   const other = page.tick && page.tick.header.series !== told.series;
   page.tick = tick;
   page.problem = null;
-  choice.shown(told.series, told.channel);
-  if (other || events.series !== told.series || events.known.size < told.ev_seq) {
+  choice.shown(told.series, told.channel, told.region);
+  if (other || events.series !== told.series || events.count < told.ev_seq) {
     if (other && (view.from !== null || view.to !== null || view.channel !== null)) {
       change({ channel: null, from: null, to: null });
     }
@@ -127,7 +138,7 @@ async function receiveTick(tick) {
   figures.showTable(told.stats);
   showControls();
   showAges();
-  await new Promise((done) => setTimeout(done)); // figures and plot in separate tasks
+  await nextTask(); // figures and plot in separate ones
   if (page.tick !== tick) return;
   try {
     await plots.draw(tick);
@@ -136,7 +147,8 @@ async function receiveTick(tick) {
   }
   await new Promise((done) => requestAnimationFrame(done));
   page.lagMs = told.t_newest ? Math.max(0, page.serverNow() - told.t_newest) : null;
-  Object.assign(document.body.dataset, { seq: told.seq, frames: told.n });
+  markDrawn();
+  setTimeout(() => startPlotly().catch(plotFailed)); // after this is on the screen
 }
 
 function receiveState(state) {
@@ -188,15 +200,29 @@ function showControls() {
 }
 
 function plotFailed(error) {
-  const message = document.createElement("p");
-  message.className = "empty failed";
-  message.textContent = globalThis.Plotly
-    ? `The plot cannot be drawn: ${error.message}`
-    : "The plot library could not be loaded; the figures beside are live. Reload the page.";
-  if (!plots.drawn || globalThis.Plotly) {
-    plots.drawn = false;
-    $("plot").replaceChildren(message);
+  plots.drop(`The plot cannot be drawn: ${error.message}`);
+}
+
+// Once the page shows something: starting the library takes a second.
+async function startPlotly() {
+  if (page.started) return;
+  page.started = true;
+  try {
+    await loadPlotly();
+  } catch {
+    plots.warn("The plot library could not be loaded: curves alone are drawn. Reload the page.");
+    return;
   }
+  panels.redraw();
+  await plots.redraw();
+  markDrawn();
+}
+
+// What has been drawn, for whoever looks from outside.
+function markDrawn() {
+  if (!page.tick) return;
+  const { seq, n } = page.tick.header;
+  Object.assign(document.body.dataset, plots.drawn ? { seq, frames: n } : { sketched: n });
 }
 
 // ---- controls ----
@@ -312,7 +338,8 @@ const connection = new Connection({
     pill("link", name, text);
     showAges();
   },
-}, ready);
-ready.then(() => plots.clear()).catch(plotFailed);
+});
+plots.redraw().catch(plotFailed);
 look();
+setTimeout(() => startPlotly().catch(plotFailed), WITHOUT_TICK_MS);
 setInterval(showAges, 500);

@@ -1,7 +1,7 @@
 // The panels below the plot, each about the frames that are shown.
 
 import { Compare } from "./compare.js";
-import { DeeperPanel } from "./deeper.js";
+import { StabilityPanel } from "./stability.js";
 import { Found } from "./found.js";
 import { HistogramPanel } from "./histogram.js";
 import { ModulesPanel } from "./modules.js";
@@ -28,18 +28,18 @@ export class Panels {
       ),
       onFound,
       onPick,
-      onDecided: () => this.decided("notes", "deeper"),
+      onDecided: () => this.decided("notes", "stability"),
     });
     this.notes = new Notes({
       wanted: () => about(() => Math.floor(performance.now() / NOTES_MS)),
-      onDecided: () => this.decided("found", "deeper"),
+      onDecided: () => this.decided("found", "stability"),
     });
     const ofRange = () => {
       const what = assessed(({ assessment }) => assessment.made);
       return what && { ...what, from: view.from, to: view.to };
     };
     this.spectrum = new SpectrumPanel({ wanted: ofRange });
-    this.deeper = new DeeperPanel({
+    this.stability = new StabilityPanel({
       wanted: ofRange,
       now,
       onShow,
@@ -63,7 +63,7 @@ export class Panels {
   redraw() {
     this.spectrum.redraw();
     this.histogram.redraw();
-    this.deeper.redraw();
+    this.stability.redraw();
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { ask, seriesPath } from "./api.js";
 import { set } from "./figures.js";
-import { Plot, ratio, spectra, traces } from "./overlay.js";
+import { MadePlot, ratio, spectra, traces } from "./overlay.js";
 import { nameOf } from "./run-words.js";
 import { decodeTick } from "./tick.js";
 
@@ -15,7 +15,7 @@ export class RunsCompare {
   constructor({ onClose }) {
     this.asked = 0;
     this.ticks = [];
-    this.plots = { overlay: new Plot($("overlay")), spectra: new Plot($("spectra")), ratio: new Plot($("ratio")) };
+    this.plots = { overlay: new MadePlot($("overlay")), spectra: new MadePlot($("spectra")), ratio: new MadePlot($("ratio")) };
     for (const id of ["by-frame", "by-time"]) $(id).addEventListener("change", () => this.drawTraces());
     $("comparison-close").addEventListener("click", () => {
       this.asked += 1;
@@ -49,7 +49,7 @@ export class RunsCompare {
       Promise.all(runs.map(({ series }) => traceOf(series)))
         .then(current((ticks) => this.showTraces(ticks))).catch(fail),
       Promise.all(runs.map(({ series }) => ask(seriesPath(series, "/spectrum", { brief: true, recent: true }))))
-        .then(current((told) => this.plots.spectra.draw(() => spectra(told, this.names)))).catch(fail),
+        .then(current((told) => this.plots.spectra.draw((axis) => spectra(axis, told, this.names)))).catch(fail),
       pair ? ask(`/api/v1/compare?${query}`).then(current(({ comparison }) => this.showPair(comparison)))
         .catch(current((error) => set("comparison-verdict", `Not compared: ${error.message}`))) : null,
     ]);
@@ -65,7 +65,7 @@ export class RunsCompare {
   }
 
   drawTraces() {
-    return this.plots.overlay.draw(() => traces(this.ticks, this.names, $("by-time").checked ? "time" : "frame"));
+    return this.plots.overlay.draw((axis) => traces(axis, this.ticks, this.names, $("by-time").checked ? "time" : "frame"));
   }
 
   showPair(told) {
@@ -74,7 +74,7 @@ export class RunsCompare {
     $("ratio-part").hidden = told.spectrum === null;
     if (told.spectrum === null) return null;
     set("ratio-text", told.spectrum.text);
-    return this.plots.ratio.draw(() => ratio(told.spectrum));
+    return this.plots.ratio.draw((axis) => ratio(axis, told.spectrum));
   }
 }
 

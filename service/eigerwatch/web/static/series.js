@@ -40,10 +40,11 @@ export class SeriesChoice {
     this.refresh();
   }
 
-  shown(series, channel) {
-    if (series === this.current && channel === this.channel) return;
+  shown(series, channel, region) {
+    if (series === this.current && channel === this.channel && region === this.region) return;
+    Object.assign(this, { channel, region });
+    if (series === this.current) return this.show();
     this.current = series;
-    this.channel = channel;
     this.show();
     if (!this.list.some((s) => s.series === series)) this.refresh();
   }
@@ -81,11 +82,13 @@ export class SeriesChoice {
   link() {
     const base = this.current && `/api/v1/series/${encodeURIComponent(this.current)}`;
     const query = new URLSearchParams(this.channel ? { channel: this.channel } : {});
+    const ofRegion = new URLSearchParams(query);
+    if (this.region) ofRegion.set("region", this.region);
     for (const [id, path] of [
-      ["get-table", `/download.csv?content=table&${query}`],
+      ["get-table", `/download.csv?content=table&${ofRegion}`],
       ["get-frames", `/download.csv?content=frames&${query}`],
       ["get-nexus", `/download.nxs?${query}`],
-      ["get-html", `/download.html?${query}`],
+      ["get-html", `/download.html?${ofRegion}`],
       ["get-report", `/report.html?${query}`],
       ["get-pdf", `/report.pdf?${query}`],
     ]) {

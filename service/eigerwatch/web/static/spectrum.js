@@ -4,7 +4,7 @@ import { Panel, ask, seriesPath } from "./api.js";
 import { significant } from "./format.js";
 import { colour, set } from "./figures.js";
 import { fillRows } from "./rows.js";
-import { SmallPlot } from "./small_plot.js";
+import { SmallPlot } from "./small-plot.js";
 
 const EVERY_MS = 6000;
 const LINES = 8; // lines shown, strongest first
@@ -80,16 +80,16 @@ export class SpectrumPanel extends SmallPlot {
     ];
   }
 
-  axes(axis, title) {
+  axes(axis) {
     const { size } = this;
-    // No powers as superscripts: they have inline styles.
-    const log = { ...axis, type: "log", dtick: 1 };
+    const log = { type: "log", dtick: 1 };
     const unit = this.told?.spectrum.unit === "per frame" ? "per frame" : "Hz";
     const edges = (this.told?.bands.bands ?? []).slice(1).map((band) => band.low_hz);
     return {
       margin: { l: size * 5.4, r: 14, t: size * 2, b: size * 3.4 },
-      xaxis: { ...log, tickformat: "~g", title: title(`frequency (${unit})`) },
-      yaxis: { ...log, tickformat: ".0e", title: title(unit === "Hz" ? "density (1/Hz)" : "density (frames)") },
+      xaxis: axis(`frequency (${unit})`, { ...log, tickformat: "~g" }),
+      // No powers as superscripts: they have inline styles.
+      yaxis: axis(unit === "Hz" ? "density (1/Hz)" : "density (frames)", { ...log, tickformat: ".0e" }),
       shapes: edges.map((edge) => ({
         type: "line", xref: "x", yref: "paper", x0: edge, x1: edge, y0: 0, y1: 1,
         line: { color: colour("--line"), width: 1, dash: "dot" }, layer: "below",

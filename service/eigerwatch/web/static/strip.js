@@ -1,7 +1,8 @@
-// Traces of the strip between the panels: gaps, events, findings; and the shades.
+// The strip between the panels, with gaps, events and findings; and the panels' shades.
 
 import { colour } from "./figures.js";
 import { FOUND_WORDS, span as framesText } from "./format.js";
+import { MainPart } from "./main-part.js";
 
 const EVENT_SYMBOLS = {
   topup: "triangle-up-open", damaged: "diamond-open", empty: "circle-open",
@@ -15,8 +16,37 @@ const FOUND_SYMBOLS = {
 const ALARMING = ["empty", "damaged"];
 const MOST_MARKED = 200;
 
-export function stripTraces(blocks, events, [from, to]) {
-  const base = { yaxis: "y3", type: "scatter", mode: "markers" };
+export class StripPlot extends MainPart {
+  constructor(box, on) {
+    super(box, on);
+    const label = document.createElement("span");
+    label.textContent = "gaps, events";
+    box.append(label);
+    this.told = "";
+  }
+
+  // Mostly the same as before: then there is nothing to do.
+  figure() {
+    if (!this.scene) return null;
+    const { blocks, events, found, span } = this.scene;
+    const hidden = { showgrid: false, showticklabels: false };
+    const figure = {
+      traces: [...stripTraces(blocks, events, span), foundTrace(found.events, span)],
+      layout: {
+        dragmode: "zoom", margin: { ...this.sides, t: 0, b: 0 }, plot_bgcolor: colour("--strip"),
+        xaxis: this.axis("", { ...hidden, fixedrange: false, range: span }),
+        yaxis: this.axis("", { ...hidden, range: [-1, 1] }),
+      },
+    };
+    const told = JSON.stringify([figure, this.width, this.height]);
+    if (this.drawn && told === this.told) return null;
+    this.told = told;
+    return figure;
+  }
+}
+
+function stripTraces(blocks, events, [from, to]) {
+  const base = { type: "scatter", mode: "markers" };
   const runs = { x: [], y: [] };
   const missing = { x: [], y: [], text: [] };
   const rejected = { x: [], y: [], text: [] };
@@ -50,12 +80,12 @@ export function stripTraces(blocks, events, [from, to]) {
   return traces;
 }
 
-export function foundTrace(events, [from, to]) {
+function foundTrace(events, [from, to]) {
   const shown = events.filter(
     (e) => e.kind in FOUND_SYMBOLS && e.last >= from && e.first <= to,
   ).slice(0, MOST_MARKED);
   return {
-    type: "scatter", mode: "markers", yaxis: "y3", name: "found",
+    type: "scatter", mode: "markers", name: "found",
     x: shown.map((e) => Math.max(from, e.first)), y: shown.map(() => 0),
     text: shown.map((e) => `${FOUND_WORDS[e.kind]}, ${framesText(e.first, e.last, "frame")}, ${e.excluded_by ? "excluded" : "counts"}`),
     hovertemplate: "%{text}<extra></extra>",
@@ -68,7 +98,7 @@ export function foundTrace(events, [from, to]) {
 }
 
 // One closed path per excluded interval, over the panel's height.
-export function shade(panel, intervals, [low, high], [from, to]) {
+export function shade(name, intervals, [low, high], [from, to]) {
   const x = [];
   const y = [];
   for (const { first, last } of intervals) {
@@ -79,7 +109,7 @@ export function shade(panel, intervals, [low, high], [from, to]) {
     y.push(low, high, high, low, null);
   }
   return {
-    type: "scatter", mode: "lines", name: `${panel.name}, excluded`, x, y, yaxis: panel.yaxis,
+    type: "scatter", mode: "lines", name: `${name}, excluded`, x, y,
     fill: "toself", fillcolor: colour("--shade"), hoverinfo: "skip",
     line: { color: colour("--shade"), width: 1 },
   };

@@ -4,7 +4,7 @@ import { Panel, ask } from "./api.js";
 import { colour, set } from "./figures.js";
 import { clock, counts, day, fixed, integer, significant } from "./format.js";
 import { literal } from "./literal.js";
-import { Plot, axis } from "./overlay.js";
+import { MadePlot } from "./overlay.js";
 import { nameOf, pathOf } from "./run-words.js";
 
 export const MOST = 1000;
@@ -24,7 +24,7 @@ export class Trend {
   constructor({ wanted }) {
     this.runs = [];
     this.seen = "";
-    this.plot = new Plot($("trend"));
+    this.plot = new MadePlot($("trend"));
     this.plot.onFirst = () => $("trend").on("plotly_click", ({ points }) => {
       location.assign(pathOf(this.runs.find((run) => run.series === points[0].customdata)));
     });
@@ -55,16 +55,16 @@ export class Trend {
       ? `${newest}${integer(judged)} with figures; bars are 95 % intervals; ${WORDS}` : "No run to show.");
     $("trend").hidden = this.runs.length === 0;
     $("trend").dataset.runs = String(this.runs.length);
-    return this.plot.draw(() => this.drawing());
+    return this.plot.draw((axis) => this.drawing(axis));
   }
 
-  drawing() {
+  drawing(axis) {
     const height = 1 / ROWS.length;
     const layout = {
-      hovermode: "closest", margin: { l: 86, r: 14, t: 8, b: 44 },
+      margin: { l: 86, r: 14, t: 8, b: 44 },
       xaxis: axis("", {
         type: "date", anchor: `y${ROWS.length}`, tickformat: "%H:%M\n%Y-%m-%d",
-        tickangle: 0, nticks: Math.max(2, Math.floor($("trend").clientWidth / 140)),
+        tickangle: 0, nticks: Math.max(2, Math.floor(this.plot.width / 140)),
       }),
     };
     ROWS.forEach(([, , , title], row) => {

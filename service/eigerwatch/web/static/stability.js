@@ -1,7 +1,7 @@
-// The deeper analysis: averaging, spectrum by time, position, next top-up, a stable stretch.
+// Stability over time: averaging, spectrum by time, position, next top-up, a stable stretch.
 
 import { Panel, ask, seriesPath } from "./api.js";
-import { AllanPlot, SpectrogramPlot } from "./deeper_plots.js";
+import { AllanPlot, SpectrogramPlot } from "./stability-plots.js";
 import { clock, fixed, integer, significant, span } from "./format.js";
 import { set } from "./figures.js";
 import { remember, remembered } from "./memory.js";
@@ -10,10 +10,10 @@ import { fillRows } from "./rows.js";
 
 const EVERY_MS = 8000;
 const END = 2 ** 40 - 1; // stands for the end of a series that may still grow
-const KEY = "deeper-open";
+const KEY = "stability-open";
 const $ = (id) => document.getElementById(id);
 
-export class DeeperPanel {
+export class StabilityPanel {
   // wanted() -> { series, channel, from, to, version } or null; now() -> the server's
   // time [ms]; onShow(first, last); onDecided(): frames count otherwise now.
   constructor({ wanted, now, onShow, onDecided }) {
@@ -22,18 +22,18 @@ export class DeeperPanel {
     this.undone = null; // { series, ids } of the last decision
     this.allan = new AllanPlot($("allan-plot"));
     this.spectrogram = new SpectrogramPlot($("spectrogram-plot"));
-    const element = $("deeper-panel");
+    const element = $("stability-panel");
     element.open = remembered(KEY) === "yes";
     element.addEventListener("toggle", () => remember(KEY, element.open ? "yes" : "no"));
     this.panel = new Panel(element, {
       everyMs: EVERY_MS,
       wanted,
       load: async ({ series, channel, from, to }, fresh) => {
-        const told = await ask(seriesPath(series, "/deeper", { channel, from, to, recent: !fresh }));
+        const told = await ask(seriesPath(series, "/stability", { channel, from, to, recent: !fresh }));
         return () => this.show(told);
       },
       clear: () => this.forget(),
-      failed: (text) => set("deeper-problem", text),
+      failed: (text) => set("stability-problem", text),
     });
     $("segment-show").addEventListener("click", () => this.onShow(this.told.segment));
     $("segment-only").addEventListener("click", () => this.useOnly());

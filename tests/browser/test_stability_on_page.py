@@ -1,4 +1,4 @@
-"""The deeper analysis on the page: plots, countdown, and a stretch used alone."""
+"""Stability over time on the page: plots, countdown, and a stretch used alone."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def filled(store: MemoryStore) -> MemoryStore:
 
 @pytest.fixture
 def asked(watched: Any) -> list[str]:
-    """Return what the page has asked for of the deeper analysis."""
+    """Return what the page has asked for of stability over time."""
     seen: list[str] = []
 
     def note(request: Request) -> None:
-        if "/deeper?" in request.url:
+        if "/stability?" in request.url:
             seen.append(request.url)
 
     watched.page.on("request", note)
@@ -67,7 +67,7 @@ def opened(
     page.goto(web.url)
     expect(page.locator("#assessed")).to_contain_text("assessed to")
     assert asked == []  # closed: nothing is asked for
-    page.locator("#deeper-panel summary").click()
+    page.locator("#stability-panel summary").click()
     page.wait_for_selector("#spectrogram-plot .heatmaplayer image")
     yield page
     watched.check()
@@ -84,7 +84,7 @@ def test_the_panel_shows_plots_and_sentences(opened: Page, asked: list[str]) -> 
     expect(opened.locator("#allan-text")).to_contain_text("agree best")
     image = opened.locator("#spectrogram-plot .heatmaplayer image")
     assert (image.get_attribute("href") or "").startswith("data:image/png")
-    assert opened.locator("#deeper-panel canvas").count() == 0
+    assert opened.locator("#stability-panel canvas").count() == 0
     expect(opened.locator("#level-low")).to_contain_text("1e\u2212")
     expect(opened.locator("#level-high")).to_contain_text("1/Hz")
     expect(opened.locator("#position-text")).to_contain_text("regions")
@@ -103,7 +103,7 @@ def test_it_stays_open_and_follows_the_theme(opened: Page) -> None:
         arg=before,
     )
     opened.reload()
-    opened.wait_for_function("() => document.getElementById('deeper-panel').open")
+    opened.wait_for_function("() => document.getElementById('stability-panel').open")
 
 
 def test_the_next_topup_is_counted_down(
@@ -118,9 +118,9 @@ def test_the_next_topup_is_counted_down(
         told["topup"]["due_spread_s"] = 0.5
         route.fulfill(response=response, json=told)
 
-    page.route("**/deeper?*", answer)
+    page.route("**/stability?*", answer)
     page.goto(web.url)
-    page.locator("#deeper-panel summary").click()
+    page.locator("#stability-panel summary").click()
     text = page.locator("#topup-next")
     expect(text).to_contain_text("Next top-up in 5")
     expect(text).to_contain_text("± 0.5 s")
@@ -137,7 +137,7 @@ def test_a_series_that_ended_promises_nothing(
 ) -> None:
     filled.update(KEY, state="finished")
     watched.page.goto(web.url)
-    watched.page.locator("#deeper-panel summary").click()
+    watched.page.locator("#stability-panel summary").click()
     expect(watched.page.locator("#topup-next")).to_have_text(
         "No next top-up can be told."
     )
@@ -182,12 +182,12 @@ def test_a_decision_that_is_refused_is_said(opened: Page, notes: MemoryNotes) ->
 
 def test_what_fails_is_said(watched: Any, web: RunningWeb, filled: Any) -> None:
     watched.page.route(
-        "**/deeper?*",
+        "**/stability?*",
         lambda route: route.fulfill(status=503, json={"detail": "the store is away"}),
     )
     watched.page.goto(web.url)
-    watched.page.locator("#deeper-panel summary").click()
-    expect(watched.page.locator("#deeper-problem")).to_have_text("the store is away")
+    watched.page.locator("#stability-panel summary").click()
+    expect(watched.page.locator("#stability-problem")).to_have_text("the store is away")
 
 
 def test_the_nexus_file_is_offered(

@@ -1,7 +1,7 @@
-// The two plots of the deeper analysis: averaging time, and the spectrum by time.
+// The two plots of stability over time: averaging time, and the spectrum by time.
 
 import { colour } from "./figures.js";
-import { SmallPlot } from "./small_plot.js";
+import { SmallPlot } from "./small-plot.js";
 
 const NO_GAP = 1e-6; // without any the image gets inline styles, which our policy forbids
 
@@ -26,12 +26,12 @@ export class AllanPlot extends SmallPlot {
     ];
   }
 
-  axes(axis, title) {
+  axes(axis) {
     // No powers as superscripts: they have inline styles.
-    const log = { ...axis, type: "log", dtick: 1, tickformat: "~g" };
+    const log = { type: "log", dtick: 1, tickformat: "~g" };
     return {
-      xaxis: { ...log, title: title(`averaged over (${this.told?.unit ?? "s"})`) },
-      yaxis: { ...log, title: title("Allan deviation (%)") },
+      xaxis: axis(`averaged over (${this.told?.unit ?? "s"})`, log),
+      yaxis: axis("Allan deviation (%)", log),
     };
   }
 }
@@ -51,11 +51,8 @@ export class SpectrogramPlot extends SmallPlot {
     return this.told?.unit === "per frame" ? "per frame" : "Hz";
   }
 
-  axes(axis, title) {
+  axes(axis) {
     const timed = this.unit === "Hz";
-    return {
-      xaxis: { ...axis, title: title(timed ? "time (s)" : "frame") },
-      yaxis: { ...axis, title: title(`frequency (${this.unit})`) },
-    };
+    return { xaxis: axis(timed ? "time (s)" : "frame"), yaxis: axis(`frequency (${this.unit})`) };
   }
 }

@@ -1,4 +1,4 @@
-"""The deeper analysis in the API: the figures of the functions, bounded, made once."""
+"""Stability over time in the API: the figures of the functions, bounded, made once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.spectrogram import spectrogram
 from eigerwatch.model import REGION_ROW
 from eigerwatch.sections import WebSettings
-from eigerwatch.web import deeper
+from eigerwatch.web import stability
 from eigerwatch.web.application import create_app
 
 KEY = "live:01JABC"
-URL = f"/api/v1/series/{KEY}/deeper"
+URL = f"/api/v1/series/{KEY}/stability"
 DRAWN = scenario(5, topups=3, damage=False, missing=0.0, frames=12_000)
 N = len(DRAWN.totals)
 
@@ -106,8 +106,8 @@ def test_figures_are_those_of_the_functions(client: TestClient) -> None:
     shown = told["spectrogram"]
     level = np.array(shown["level"], np.float64)
     assert level.shape == (len(shown["frequencies"]), len(shown["times"]))
-    assert level.shape[0] <= deeper.ROWS
-    assert level.shape[1] <= deeper.COLUMNS
+    assert level.shape[0] <= stability.ROWS
+    assert level.shape[1] <= stability.COLUMNS
     assert shown["unit"] == picture.unit == "Hz"
     assert shown["low"] < shown["high"]
     # Where the mean level is, there it is also in the function's own picture.
@@ -133,7 +133,7 @@ def test_position_in_a_sentence_and_in_shares(client: TestClient) -> None:
 def test_only_the_newest_modules_are_looked_at(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deeper, "POSITION_FRAMES", 5000)
+    monkeypatch.setattr(stability, "POSITION_FRAMES", 5000)
     assert get(client)["position"]["text"].endswith("Of the newest 5000 frames.")
 
 
@@ -236,9 +236,9 @@ def test_it_is_made_once_for_everyone(
     client: TestClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    original = deeper.allan_deviation
+    original = stability.allan_deviation
     monkeypatch.setattr(
-        deeper, "allan_deviation", lambda s: (made.append(1), original(s))[1]
+        stability, "allan_deviation", lambda s: (made.append(1), original(s))[1]
     )
     for _ in range(3):
         get(client, recent=True)
@@ -249,5 +249,5 @@ def test_it_is_made_once_for_everyone(
 
 
 def test_unknown_series_and_ranges_are_refused(client: TestClient) -> None:
-    assert client.get("/api/v1/series/live:none/deeper").status_code == 404
+    assert client.get("/api/v1/series/live:none/stability").status_code == 404
     assert client.get(URL, params={"from": 5, "to": 1}).status_code == 400

@@ -1,4 +1,4 @@
-"""Route of the deeper analysis: averaging, spectrum by time, position, top-ups."""
+"""Route of stability over time: averaging, spectrum by time, position, top-ups."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ COLOURS_PERCENT = (2.0, 99.5)
 """Part of the levels between the ends of the colour scale: lines should not take it."""
 
 
-class Deeper(BaseModel):
+class Stability(BaseModel):
     """What is said beyond the figures; null where it cannot be told."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -137,8 +137,8 @@ def create_router(watch: Watch, assessor: Assessor) -> APIRouter:
     router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
     looks = _Looks(assessor)
 
-    @router.get("/series/{series}/deeper", tags=["analysis"])
-    def deeper(
+    @router.get("/series/{series}/stability", tags=["analysis"])
+    def stability(
         series: SeriesKey,
         channel: Channel = None,
         start: From = None,
@@ -146,7 +146,7 @@ def create_router(watch: Watch, assessor: Assessor) -> APIRouter:
         recent: Annotated[
             bool, Query(description="An answer some seconds old will do.")
         ] = False,
-    ) -> Deeper:
+    ) -> Stability:
         """Return averaging, spectrogram, position, the next top-up, a stable stretch.
 
         A range chooses the frames of the first three; top-ups and the stretch are of
@@ -157,7 +157,7 @@ def create_router(watch: Watch, assessor: Assessor) -> APIRouter:
         judge = assessor.assess_live if recent else assessor.assess
         whole = judge(info, channel, WHOLE)
         answer = whole if scope == WHOLE else judge(info, channel, scope)
-        return Deeper(
+        return Stability(
             series=info.key,
             channel=channel,
             newest=answer.newest,

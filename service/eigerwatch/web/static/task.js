@@ -1,0 +1,15 @@
+// Ends the running task, so that none takes long. The next one comes before the screen
+// is painted, where the browser knows priorities: painting between costs more than it
+// shows. Not by setTimeout: repeated, it waits, and in a page behind others a second.
+
+const waiting = [];
+const channel = new MessageChannel();
+channel.port1.onmessage = () => waiting.shift()();
+
+export function nextTask() {
+  if (globalThis.scheduler?.postTask) return scheduler.postTask(() => {}, { priority: "user-blocking" });
+  return new Promise((done) => {
+    waiting.push(done);
+    channel.port2.postMessage(null);
+  });
+}
