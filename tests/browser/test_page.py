@@ -207,6 +207,31 @@ def test_pause_holds_the_picture(
     expect(page.locator("#banner")).not_to_contain_text("Paused")
 
 
+def test_what_is_held_can_be_looked_at_otherwise(
+    page: Page, collecting: MemoryStore, beam: Any
+) -> None:
+    await_drawn(page, 20_000)
+    page.keyboard.press(" ")
+    expect(page.locator("#banner")).to_contain_text("Paused")
+    collecting.append(KEY, beam.totals(100))
+    page.keyboard.press("u")
+    unit = "() => document.querySelector('#plot .raw .figure').layout.yaxis.title.text"
+    page.wait_for_function(f"() => ({unit})() === 'raw (counts)'")
+    assert max(trace(page, "raw")["x"]) < 20_000
+    box = page.locator("#plot .nsewdrag").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 20, y, steps=5)
+    page.mouse.up()
+    expect(page.locator("#range")).to_contain_text("every frame")
+    expect(page.locator("#banner")).to_contain_text("Paused")
+    page.keyboard.press("r")
+    page.keyboard.press(" ")
+    await_drawn(page, 20_100)
+
+
 def test_a_dead_consumer_does_not_look_live(
     page: Page, collecting: MemoryStore
 ) -> None:

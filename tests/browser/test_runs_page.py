@@ -284,6 +284,32 @@ def test_traces_by_frame_and_by_time(page: Page) -> None:
     assert page.evaluate("() => document.activeElement.id") == "compare"
 
 
+def test_choice_and_comparison_are_in_the_address(
+    page: Page, judged: RunningWeb, runs: MemoryStore
+) -> None:
+    choose(page, LIVE, OTHER)
+    page.click("#compare")
+    verdict = page.locator("#comparison-verdict")
+    expect(verdict).to_have_text(re.compile("steadier"))
+    before = verdict.inner_text()
+    for key in (LIVE, OTHER):
+        assert f"run={key.replace(':', '%3A')}" in page.url
+    assert "compare=1" in page.url
+
+    page.reload()
+    expect(verdict).to_have_text(before)
+    expect(page.locator("#chosen-count")).to_have_text("2 chosen")
+    page.click("#comparison-close")
+    assert "compare" not in page.url
+    page.click("#unchoose")
+    assert "run=" not in page.url
+
+    page.goto(f"{judged.url}runs?run={LIVE}&run=live:gone&run={SIM}")
+    expect(page.locator("#problem")).to_have_text("Not stored any more: live:gone")
+    expect(page.locator("#chosen-count")).to_have_text("2 chosen")
+    expect(page.locator("#comparison")).to_be_hidden()
+
+
 def test_one_or_five_runs_are_not_compared(page: Page) -> None:
     button = page.get_by_role("button", name="Compare")
     choose(page, LIVE)

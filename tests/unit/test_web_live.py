@@ -11,6 +11,7 @@ from memory_store import MemoryStore
 from starlette.testclient import WebSocketTestSession
 
 from eigerwatch.sections import WebSettings
+from eigerwatch.web import watch
 from eigerwatch.web.application import create_app
 from eigerwatch.web.tick import decode
 
@@ -267,3 +268,21 @@ def test_a_series_that_vanishes_is_told_once(page: Page, store: MemoryStore) -> 
     page.next("tick", n=3)
     store.forget(KEY)
     assert KEY in page.next("error")["text"]
+
+
+def test_events_are_counted_beyond_those_kept(
+    client: TestClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "EVENTS_KEPT", 5)
+    store.open(KEY)
+    store.append(KEY, np.full(100, 1000))
+    for n in range(8):
+        store.event(KEY, "note", text=str(n))
+    with client.websocket_connect(LIVE) as socket:
+        page = Page(socket)
+        page.next("tick", ev_seq=8)
+        for n in range(8, 20):
+            store.event(KEY, "note", text=str(n))
+            assert page.next("event")["fields"]["text"] == str(n)
+        store.append(KEY, np.full(100, 1000))
+        page.next("tick", ev_seq=20)

@@ -65,6 +65,28 @@ def frames_of(store: MemoryStore, region: Region) -> SeriesFrames:
     return frames
 
 
+def test_table_and_plot_of_a_region_are_downloaded(client: TestClient) -> None:
+    response = client.get(f"{URL}/download.csv", params={"region": "b"})
+    mean = response.text.splitlines()[2].split(",")
+    assert mean[0] == "mean"
+    assert float(mean[1]) == pytest.approx(1000 + N - 1)
+    name = 'attachment; filename="live_01JABC_threshold_1_b_table.csv"'
+    assert response.headers["content-disposition"] == name
+    page = client.get(f"{URL}/download.html", params={"region": "2"})
+    assert page.headers["content-disposition"].endswith('_b_c_b__plot.html"')
+    assert "<b>c</b>" not in page.text
+    assert "&lt;b&gt;c&lt;/b&gt;" in page.text
+
+
+def test_frames_of_a_region_are_not_in_the_csv(client: TestClient) -> None:
+    query = {"region": "b", "content": "frames"}
+    response = client.get(f"{URL}/download.csv", params=query)
+    assert response.status_code == 400
+    assert "NeXus" in response.json()["detail"]
+    query["region"] = "nowhere"
+    assert client.get(f"{URL}/download.csv", params=query).status_code == 404
+
+
 def test_a_region_is_named_or_counted_from_0(store: MemoryStore) -> None:
     info = store.info(KEY)
     assert region_names(info) == ["a", "b", "<b>c</b>"]

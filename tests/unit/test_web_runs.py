@@ -229,6 +229,8 @@ def test_late_frames_make_a_run_pending_again(
         ({"q": "eiger2 4m"}, [OPEN, NEW, MIDDLE, OLD]),
         ({"q": "sim:b"}, [MIDDLE]),
         ({"source": "replay"}, [NEW]),
+        ({"series": [OLD, NEW, "live:gone"]}, [NEW, OLD]),
+        ({"series": [OLD], "q": "sim:b"}, []),
         ({"from": "2026-03-02", "to": "2026-03-04"}, [NEW, MIDDLE]),
         ({"from": "2026-03-02T13:00:00+01:00", "to": "2026-03-02T12:00:01Z"}, [MIDDLE]),
         ({"sort": "started", "order": "asc"}, [OLD, MIDDLE, NEW, OPEN]),

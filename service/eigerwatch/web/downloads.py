@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from eigerwatch.export.files import table_csv
 from eigerwatch.export.plot import plot_html
 from eigerwatch.filing import frame_lines
-from eigerwatch.frames import Scope
+from eigerwatch.frames import Region, Scope
 from eigerwatch.runs import facts_of
 from eigerwatch.web.parameters import (
     PROBLEMS,
     Channel,
     From,
+    RegionName,
     SeriesKey,
     To,
     attachment,
     clipped_range,
     resolved,
+    resolved_region,
 )
 from eigerwatch.web.watch import Watch
 
@@ -42,18 +44,27 @@ def create_router(watch: Watch) -> APIRouter:
         start: From = None,
         stop: To = None,
         content: Annotated[Literal["table", "frames"], Query()] = "table",
+        region: RegionName = None,
     ) -> Response:
         """Return the statistics table, or one line per frame, as CSV.
 
-        Frames are numbered from 1 in the file, as the origin does.
+        Frames are numbered from 1 in the file, as the origin does; they are those of
+        the whole image. Those of all regions stand in the NeXus file.
         """
         info, channel = resolved(watch, series, channel)
+        place = resolved_region(info, region)
+        if place is not None and content == "frames":
+            raise HTTPException(
+                400,
+                "the frames of a region stand in the NeXus file (download.nxs); "
+                "as CSV there is its table (content=table)",
+            )
         n = info.ledgers[channel].highest + 1 if channel in info.ledgers else 0
         start, stop = clipped_range(start, stop, n)
-        headers = attachment(f"{info.key}_{channel}", f"{content}.csv")
+        headers = attachment(_named(info.key, channel, place), f"{content}.csv")
         if content == "table":
             scope = Scope("range", start=start, stop=stop)
-            text = table_csv(watch.ticks.describe(info, channel, scope))
+            text = table_csv(watch.ticks.describe(info, channel, scope, place))
             return Response(text, media_type="text/csv", headers=headers)
         frames = watch.ticks.frames.get(info, channel)
         lines = frame_lines(watch.reader, frames, info.key, start, stop)
@@ -69,20 +80,26 @@ def create_router(watch: Watch) -> APIRouter:
         channel: Channel = None,
         start: From = None,
         stop: To = None,
+        region: RegionName = None,
     ) -> Response:
         """Return a page with the plot and the table that works without network."""
         info, channel = resolved(watch, series, channel)
-        frames = watch.ticks.frames.get(info, channel)
+        place = resolved_region(info, region)
+        frames = watch.ticks.frames.get(info, channel, place)
         start, stop = clipped_range(start, stop, frames.n)
         totals, stored = frames.span(start, stop)
         page = plot_html(
             totals,
             stored,
-            title=f"{info.key} {channel}",
+            title=" ".join((info.key, channel, *([place.name] if place else []))),
             settings=dict(facts_of(info, channel)),
             first_frame=start + 1,
         )
-        headers = attachment(f"{info.key}_{channel}", "plot.html")
+        headers = attachment(_named(info.key, channel, place), "plot.html")
         return HTMLResponse(page, headers=headers)
 
     return router
+
+
+def _named(series: str, channel: str, region: Region | None) -> str:
+    return "_".join((series, channel, *([region.name] if region else [])))

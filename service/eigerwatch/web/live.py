@@ -219,11 +219,11 @@ class LiveHub:
                 if info.key not in found.events:
                     events = self._watch.events(info.key)
                     # Who opens a series reads what was before by REST.
-                    told = self._told.get(info.key, len(events))
-                    self._told[info.key] = len(events)
+                    told = self._told.get(info.key, events.count)
+                    self._told[info.key] = events.count
                     found.events[info.key] = [
                         tick.dumps(event_message(info.key, event))
-                        for event in events[told:]
+                        for event in events.since(told)
                     ]
                 region = region_of(info, wanted.region)
                 built = self._watch.tick(wanted.view(info.key, channel, region), info)

@@ -43,6 +43,10 @@ def create_router(
         ] = "",
         source: Literal["live", "sim", "replay", "file"] | None = None,
         tag: Annotated[str | None, Query(max_length=200)] = None,
+        series: Annotated[
+            list[str],
+            Query(max_length=MOST, description="Only these, by their keys."),
+        ] = [],  # noqa: B006  # FastAPI copies it
         start: Annotated[
             datetime | None,
             Query(alias="from", description="Began at this time (UTC) or later."),
@@ -75,7 +79,8 @@ def create_router(
         left = [
             _run(entry, known, sparkline=False)
             for entry in entries
-            if wanted.passes(
+            if (not series or entry.listed.key in series)
+            and wanted.passes(
                 (entry.facts.words, entry.said_words),
                 entry.facts.source,
                 entry.said.tags,

@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,33 @@ LOOK_BACK = 10
 LIST_S = 1.0
 """Time between two looks at the list [s]; in between only one series is read."""
 EVENT_LIMIT = 1000
-"""Events of one series that are read at a time."""
+"""Events of one series that are read at a time,"""
+EVENTS_KEPT = 20_000
+"""and kept: as many as the store keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEvents:
+    """The events of a series, the oldest of which may have been dropped."""
+
+    kept: tuple[StoredEvent, ...] = ()
+    dropped: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return self.dropped + len(self.kept)
+
+    def since(self, count: int) -> tuple[StoredEvent, ...]:
+        """Return those that came after the first `count`."""
+        return self.kept[max(0, count - self.dropped) :]
+
+    def __add__(self, new: Sequence[StoredEvent]) -> SeenEvents:
+        # Repeats are of a flush that was tried again: they follow closely.
+        seen = {event.id for event in self.kept[-EVENT_LIMIT:]}
+        kept = (*self.kept, *(event for event in new if event.id not in seen))
+        beyond = max(0, len(kept) - EVENTS_KEPT)
+        return SeenEvents(kept[beyond:], self.dropped + beyond)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +95,7 @@ class Watch:
         self._listed: list[SeriesInfo] = []
         self._listed_s = -LIST_S
         self._since: tuple[SourceState | None, float] = (None, 0.0)
-        self._events: dict[str, list[StoredEvent]] = {}
+        self._events: dict[str, SeenEvents] = {}
 
     def look(self, max_age_s: float = 0.0) -> Situation:
         """Return the situation, read anew if older than `max_age_s`; never raises."""
@@ -179,22 +205,20 @@ class Watch:
         """Return the newest tick of a view of `info`."""
         ledger = info.ledgers.get(view.channel)
         view = clipped(view, ledger.highest + 1 if ledger else 0)
-        n_events = len(self.events(info.key))
+        n_events = self.events(info.key).count
         return self.ticks.build(view, info, self.judge(info), n_events)
 
     def silence_s(self, info: SeriesInfo) -> float:
         """Return the time since a series last got a frame [s]."""
         return self._source.silence_s(info)
 
-    def events(self, series: str) -> list[StoredEvent]:
-        """Return all events of a series, reading those that are new."""
-        known = self._events.get(series, [])
-        after = known[-1].entry if known else "-"
+    def events(self, series: str) -> SeenEvents:
+        """Return the events of a series, reading those that are new."""
+        known = self._events.get(series, SeenEvents())
+        after = known.kept[-1].entry if known.kept else "-"
         found = self.reader.events(series, after=after, limit=EVENT_LIMIT)
         if found:
-            # Repeats are of a flush that was tried again: they follow closely.
-            seen = {event.id for event in known[-EVENT_LIMIT:]}
-            known = [*known, *(event for event in found if event.id not in seen)]
+            known += found
         if series not in self._events and len(self._events) > 32:
             self._events.clear()
         self._events[series] = known

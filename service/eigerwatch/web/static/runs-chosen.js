@@ -23,6 +23,10 @@ export class Chosen {
     });
   }
 
+  get keys() {
+    return [...this.runs.keys()];
+  }
+
   has(series) {
     return this.runs.has(series);
   }

@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { set } from "./figures.js";
 import { integer } from "./format.js";
 import { remember } from "./memory.js";
-import { Chosen } from "./runs-chosen.js";
+import { Chosen, MOST_COMPARED } from "./runs-chosen.js";
 import { RunsCompare } from "./runs-compare.js";
 import { RunsTable } from "./runs-table.js";
 import { Trend } from "./trend.js";
@@ -12,6 +12,7 @@ import { Trend } from "./trend.js";
 const EVERY_MS = 10000;
 const TYPING_MS = 300;
 const PAGE = 50; // runs on a page
+const MOST_LINKED = 50; // chosen ones in the address
 const FILTERS = ["q", "source", "tag", "from", "to"];
 const UPWARDS = ["series", "source", "detector"]; // what begins with the smallest
 const $ = (id) => document.getElementById(id);
@@ -22,6 +23,7 @@ const view = {
   order: url.get("order") === "asc" ? "asc" : "desc",
   page: /^[1-9]\d{0,5}$/.test(url.get("page") ?? "") ? Number(url.get("page")) : 1,
   tag: url.get("tag") ?? "",
+  compared: false,
 };
 for (const id of FILTERS) if (id !== "tag") $(id).value = url.get(id) ?? "";
 
@@ -79,17 +81,41 @@ async function load() {
 
 function change(changes) {
   Object.assign(view, { page: 1 }, changes);
+  writeAddress();
+  $("clear").disabled = filters().length === 0;
+  version += 1;
+  return load();
+}
+
+// So that it can be sent to somebody else: the choice and its comparison, too.
+function writeAddress() {
   const query = new URLSearchParams(filters());
   if (view.sort !== "started" || view.order !== "desc") {
     query.set("sort", view.sort);
     query.set("order", view.order);
   }
   if (view.page > 1) query.set("page", view.page);
+  for (const key of chosen.keys.slice(0, MOST_LINKED)) query.append("run", key);
+  if (view.compared) query.set("compare", "1");
   const text = query.toString();
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
-  $("clear").disabled = filters().length === 0;
-  version += 1;
-  return load();
+}
+
+// The runs that the address says are chosen.
+async function readChoice() {
+  const keys = url.getAll("run").slice(0, MOST_LINKED);
+  if (!keys.length) return;
+  const query = new URLSearchParams({ sparkline: false, limit: MOST_LINKED });
+  for (const key of keys) query.append("series", key);
+  const found = new Map((await ask(`/api/v1/runs?${query}`)).runs.map((run) => [run.series, run]));
+  const missing = keys.filter((key) => !found.has(key));
+  const runs = keys.filter((key) => found.has(key)).map((key) => found.get(key));
+  const comparable = runs.length >= 2 && runs.length <= MOST_COMPARED;
+  view.compared = url.get("compare") === "1" && comparable;
+  for (const run of runs) chosen.choose(run, true);
+  if (missing.length) set("problem", `Not stored any more: ${missing.join(", ")}`);
+  $("problem").hidden = !missing.length;
+  if (view.compared) await compare.show(runs);
 }
 
 // ---- what is shown ----
@@ -145,11 +171,24 @@ const table = new RunsTable({
   onTag: (tag) => change({ tag }),
   isChosen: (series) => chosen.has(series),
 });
-const compare = new RunsCompare({ onClose: () => $("compare").focus() });
+const compare = new RunsCompare({
+  onClose: () => {
+    view.compared = false;
+    writeAddress();
+    $("compare").focus();
+  },
+});
 const chosen = new Chosen({
-  onChange: () => table.showChosen(),
+  onChange: () => {
+    table.showChosen();
+    writeAddress();
+  },
   onDone: load,
-  onCompare: (runs) => compare.show(runs),
+  onCompare: (runs) => {
+    view.compared = true;
+    writeAddress();
+    return compare.show(runs);
+  },
 });
 const trend = new Trend({ wanted: () => (told ? { query: filterQuery(), version } : null) });
 
@@ -181,7 +220,10 @@ $("theme").addEventListener("click", () => {
 });
 
 $("clear").disabled = filters().length === 0;
-load();
+load().then(readChoice).catch((error) => {
+  $("problem").hidden = false;
+  set("problem", `The chosen runs do not come: ${error.message}`);
+});
 setInterval(() => {
   if (!document.hidden && performance.now() >= dueAt) load();
 }, 500);
