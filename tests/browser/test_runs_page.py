@@ -305,7 +305,7 @@ def test_choice_and_comparison_are_in_the_address(
     assert "run=" not in page.url
 
     page.goto(f"{judged.url}runs?run={LIVE}&run=live:gone&run={SIM}")
-    expect(page.locator("#problem")).to_have_text("Not stored any more: live:gone")
+    expect(page.locator("#lost")).to_have_text("Not stored any more: live:gone")
     expect(page.locator("#chosen-count")).to_have_text("2 chosen")
     expect(page.locator("#comparison")).to_be_hidden()
 

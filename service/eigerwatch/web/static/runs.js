@@ -13,6 +13,8 @@ const EVERY_MS = 10000;
 const TYPING_MS = 300;
 const PAGE = 50; // runs on a page
 const MOST_LINKED = 50; // chosen ones in the address
+const ASKED_AGAIN = 2; // times, ...
+const ASK_AGAIN_MS = 2500; // ... so far apart
 const FILTERS = ["q", "source", "tag", "from", "to"];
 const UPWARDS = ["series", "source", "detector"]; // what begins with the smallest
 const $ = (id) => document.getElementById(id);
@@ -101,21 +103,29 @@ function writeAddress() {
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
 
-// The runs that the address says are chosen.
+// The runs that the address says are chosen. The server's list may be seconds behind:
+// what it lacks is asked for again.
 async function readChoice() {
   const keys = url.getAll("run").slice(0, MOST_LINKED);
-  if (!keys.length) return;
-  const query = new URLSearchParams({ sparkline: false, limit: MOST_LINKED });
-  for (const key of keys) query.append("series", key);
-  const found = new Map((await ask(`/api/v1/runs?${query}`)).runs.map((run) => [run.series, run]));
-  const missing = keys.filter((key) => !found.has(key));
+  const found = new Map();
+  let missing = keys;
+  for (let left = ASKED_AGAIN; missing.length && left >= 0; left -= 1) {
+    if (left < ASKED_AGAIN) await pause(ASK_AGAIN_MS);
+    const query = new URLSearchParams({ sparkline: false, limit: MOST_LINKED });
+    for (const key of missing) query.append("series", key);
+    for (const run of (await ask(`/api/v1/runs?${query}`)).runs) found.set(run.series, run);
+    missing = keys.filter((key) => !found.has(key));
+  }
   const runs = keys.filter((key) => found.has(key)).map((key) => found.get(key));
-  const comparable = runs.length >= 2 && runs.length <= MOST_COMPARED;
-  view.compared = url.get("compare") === "1" && comparable;
+  view.compared = url.get("compare") === "1" && runs.length >= 2 && runs.length <= MOST_COMPARED;
   for (const run of runs) chosen.choose(run, true);
-  if (missing.length) set("problem", `Not stored any more: ${missing.join(", ")}`);
-  $("problem").hidden = !missing.length;
+  $("lost").hidden = !missing.length;
+  set("lost", `Not stored any more: ${missing.join(", ")}`);
   if (view.compared) await compare.show(runs);
+}
+
+function pause(ms) {
+  return new Promise((done) => setTimeout(done, ms));
 }
 
 // ---- what is shown ----
@@ -221,8 +231,8 @@ $("theme").addEventListener("click", () => {
 
 $("clear").disabled = filters().length === 0;
 load().then(readChoice).catch((error) => {
-  $("problem").hidden = false;
-  set("problem", `The chosen runs do not come: ${error.message}`);
+  $("lost").hidden = false;
+  set("lost", `The chosen runs do not come: ${error.message}`);
 });
 setInterval(() => {
   if (!document.hidden && performance.now() >= dueAt) load();
