@@ -11,9 +11,9 @@ import numpy as np
 
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.model import FRAME_RECORD, REGION_ROW, FrameFlag
+from eigerwatch.store.events import StoredEvent
 from eigerwatch.store.info import Ledger, SeriesInfo
 from eigerwatch.store.notes import Exclusion, Note
-from eigerwatch.store.read import StoredEvent
 
 
 @dataclass

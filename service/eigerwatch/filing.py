@@ -12,14 +12,15 @@ import numpy as np
 from eigerwatch.analysis.events.model import Event
 from eigerwatch.analysis.exclusion import mask_of
 from eigerwatch.export.files import is_stored, sums_csv_lines
-from eigerwatch.export.nexus import PIECE, Contents, FrameState, Piece, write_nexus
+from eigerwatch.export.nexus import Contents, write_nexus
+from eigerwatch.export.nexus_frames import PIECE, FrameState, Piece
 from eigerwatch.frames import RowReader, SeriesFrames
 from eigerwatch.report.model import settings_of
 from eigerwatch.runs import described_regions, facts_of, options_of
 from eigerwatch.sections import AnalysisSettings, TargetSettings
+from eigerwatch.store.events import StoredEvent
 from eigerwatch.store.info import SeriesInfo, json_of
 from eigerwatch.store.notes import Exclusion, Note
-from eigerwatch.store.read import StoredEvent
 
 EVENTS = 1000
 """Recorded events read at a time,"""

@@ -24,7 +24,8 @@ from running_demo import RunningDemo, running_demo
 from running_web import RunningWeb
 from store_data import append, open_series
 
-from eigerwatch.store.read import Reader, StoredEvent
+from eigerwatch.store.events import StoredEvent
+from eigerwatch.store.read import Reader
 from eigerwatch.store.write import Writer
 
 KEY = "live:01JABC"

@@ -14,8 +14,9 @@ import pytest
 from fastapi.testclient import TestClient
 from memory_store import MemoryNotes, MemoryStore
 
-from eigerwatch.export import nexus
-from eigerwatch.export.nexus import Contents, FrameState, Piece, write_nexus
+from eigerwatch.export import nexus_frames
+from eigerwatch.export.nexus import Contents, write_nexus
+from eigerwatch.export.nexus_frames import FrameState, Piece
 from eigerwatch.model import FRAME_RECORD, REGION_ROW
 from eigerwatch.sections import WebSettings
 from eigerwatch.web import nexus as route
@@ -33,7 +34,7 @@ MISSING, REJECTED, WAITING = 7, 9, 24
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a few frames be several chunks, the last of them not full."""
     monkeypatch.setattr("eigerwatch.filing.PIECE", 10)
-    monkeypatch.setattr(nexus, "PIECE", 10)
+    monkeypatch.setattr(nexus_frames, "PIECE", 10)
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_every_frame_reads_back(file: h5py.File, store: MemoryStore) -> None:
     assert np.flatnonzero(~stored).tolist() == [MISSING, REJECTED, WAITING]
     data = file["entry/intensity"]
     for name, field in (
-        *((one, one) for one in nexus._COUNTS),
+        *((one, one) for one in nexus_frames._COUNTS),
         ("total", "total"),
         ("max_kept", "max_kept"),
         ("start", "start_ns"),
@@ -300,7 +301,7 @@ def test_frames_that_do_not_come_are_no_file(tmp_path: Path) -> None:
 
 
 def test_times_before_and_after_what_came() -> None:
-    clock = nexus._Clock(2.0)
+    clock = nexus_frames._Clock(2.0)
     nothing = np.zeros(3, bool)
     none = clock.seconds(np.zeros(3, np.int64), nothing, 0)
     assert none.tolist() == [0, 2, 4]

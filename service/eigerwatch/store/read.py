@@ -6,7 +6,6 @@ import itertools
 import json
 import time
 from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,13 @@ from eigerwatch.model import FRAME_RECORD, REGION_ROW, FrameFlag, PixelMask
 from eigerwatch.store import keys, maskcodec
 from eigerwatch.store.archive import Archive
 from eigerwatch.store.client import Client, code_of, translated
+from eigerwatch.store.events import (
+    Entries,
+    StoredEvent,
+    as_entry,
+    as_event,
+    position_of,
+)
 from eigerwatch.store.info import SeriesInfo, ledger_of, series_info, text_of
 from eigerwatch.store.lifetime import channels_of
 
@@ -26,24 +32,6 @@ BLOCK_MS = 500
 """Longest XREAD BLOCK: below every socket deadline."""
 MAX_FRAMES = 2**26
 """Frames read of one channel, whatever the length of `ok`."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One entry of a series' events."""
-
-    id: str
-    """Unique for ever; repeats have the same."""
-    entry: str
-    """Position in the stream: what `Reader.events` takes as `after`."""
-    ms: int
-    """When it was noticed, UTC epoch [ms]."""
-    kind: str
-    fields: dict[str, str]
-
-
-Entries = list[tuple[str, dict[str, str]]]
-"""Stream entries: (position, fields)."""
 
 
 class Reader:
@@ -212,7 +200,7 @@ class Reader:
             entries = [
                 e
                 for e in archived.entries(key, "events")
-                if after == "-" or _position(e[0]) > _position(after)
+                if after == "-" or position_of(e[0]) > position_of(after)
             ][:limit]
         found: dict[str, StoredEvent] = {}
         for entry, fields in entries:
@@ -247,7 +235,7 @@ class Reader:
         low = "-" if after == "-" else f"({after}"
         with translated():
             raw = self._client.xrange(stream, min=low, max="+", count=limit)
-        return [_entry(*item) for item in raw]
+        return [as_entry(*item) for item in raw]
 
     def hash(self, name: str) -> dict[str, str]:
         """Return a hash as text."""
@@ -286,7 +274,7 @@ class Reader:
         new: dict[str, Entries] = {}
         for stream_name, items in raw or []:
             stream = stream_name.decode()
-            new[stream] = [_entry(*item) for item in items]
+            new[stream] = [as_entry(*item) for item in items]
             cursors[stream] = new[stream][-1][0]
         return new
 
@@ -394,31 +382,6 @@ class Reader:
             [(at, memoryview(data)[:size]) for at, data in found if data],
             np.frombuffer(answers[0], np.uint8),
         )
-
-
-def as_event(entry: str, fields: dict[str, str]) -> StoredEvent:
-    """Return a stream entry of a series' events as what it says."""
-    rest = dict(fields)
-    ms = rest.pop("ms", "")
-    at = ms if ms.isdigit() and len(ms) < 16 else entry.partition("-")[0]
-    return StoredEvent(
-        id=rest.pop("id", entry),
-        entry=entry,
-        ms=int(at),
-        kind=rest.pop("kind", ""),
-        fields=rest,
-    )
-
-
-def _entry(
-    position: bytes, fields: dict[bytes, bytes] | None
-) -> tuple[str, dict[str, str]]:
-    return position.decode(), text_of(fields or {})
-
-
-def _position(entry: str) -> tuple[int, int]:
-    ms, _, sequence = entry.partition("-")
-    return int(ms or 0), int(sequence or 0)
 
 
 def _newest_first(info: SeriesInfo) -> tuple[int, str]:

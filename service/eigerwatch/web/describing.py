@@ -6,8 +6,8 @@ from typing import Any
 
 from eigerwatch.analysis.shot_noise import shot_noise
 from eigerwatch.analysis.statistics import Description
+from eigerwatch.store.events import StoredEvent
 from eigerwatch.store.info import Ledger, SeriesInfo
-from eigerwatch.store.read import StoredEvent
 from eigerwatch.web import schemas
 from eigerwatch.web.live import event_dict
 from eigerwatch.web.watch import Situation, Watch, plain

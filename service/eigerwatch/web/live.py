@@ -17,8 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from eigerwatch.errors import StoreError, UnknownRegionError, UnknownSeriesError
 from eigerwatch.frames import Region, Scope
 from eigerwatch.sections import WebSettings
+from eigerwatch.store.events import StoredEvent
 from eigerwatch.store.info import SeriesInfo
-from eigerwatch.store.read import StoredEvent
 from eigerwatch.web import tick
 from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.beam import BeamWatch

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from eigerwatch.store.alarms import Entry
+from eigerwatch.store.events import StoredEvent
 from eigerwatch.store.info import SeriesInfo
 from eigerwatch.store.notes import Exclusion, Note
-from eigerwatch.store.read import StoredEvent
 
 
 class StoreReader(Protocol):

@@ -13,8 +13,8 @@ from typing import Any
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.framecache import FrameCache
 from eigerwatch.model import SourceKind, SourceState
+from eigerwatch.store.events import StoredEvent
 from eigerwatch.store.info import SeriesInfo
-from eigerwatch.store.read import StoredEvent
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.reading import StoreReader
 from eigerwatch.web.source import (
