@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +47,26 @@ class _Series:
     fields: dict[str, Any]
     channels: dict[str, _Channel]
     events: list[StoredEvent] = field(default_factory=list)
+
+
+@contextmanager
+def growing(
+    store: MemoryStore, key: str, totals: Callable[[int], np.ndarray], frames: int = 20
+) -> Iterator[threading.Event]:
+    """Let so many frames come every 0.3 s, until the event is set or at the end."""
+    over = threading.Event()
+
+    def grow() -> None:
+        while not over.wait(0.3):
+            store.append(key, totals(frames))
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        yield over
+    finally:
+        over.set()
+        thread.join()
 
 
 class MemoryStore:

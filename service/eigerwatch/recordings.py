@@ -133,15 +133,26 @@ def locate(file: str, roots: Sequence[Path]) -> Path:
     real = Path(os.path.realpath(path))
     if not any(real.is_relative_to(os.path.realpath(root)) for root in roots):
         raise ReplayError(f"refused: {name!r} lies outside the folders of replay.roots")
-    try:
-        mode = real.stat().st_mode
-    except FileNotFoundError as exc:
-        raise ReplayError(f"{name!r} is missing; look for the file again") from exc
-    except OSError as exc:
-        raise ReplayError(f"{name!r} cannot be read: {exc.strerror}") from exc
-    if not stat.S_ISREG(mode):
-        raise ReplayError(f"refused: {name!r} is no plain file")
+    check_plain(real, repr(name), "; look for the file again")
     return real
+
+
+def check_plain(path: Path, name: str, cure: str = "") -> None:
+    """Raise `ReplayError` with a file's name unless it is a plain file.
+
+    Parameters
+    ----------
+    cure
+        Said where the file is missing.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as exc:
+        raise ReplayError(f"{name} is missing{cure}") from exc
+    except OSError as exc:
+        raise ReplayError(f"{name} cannot be read: {exc.strerror}") from exc
+    if not stat.S_ISREG(mode):
+        raise ReplayError(f"refused: {name} is no plain file")
 
 
 def _push(

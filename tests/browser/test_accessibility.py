@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -16,8 +15,8 @@ from memory_store import MemoryNotes, MemoryStore
 from playwright.sync_api import Browser, Page, expect
 from running_web import RunningWeb
 from scenarios import scenario
+from stored_scenario import store_scenario
 
-from eigerwatch.model import REGION_ROW
 from eigerwatch.sections import ReplaySettings, TargetSettings
 from eigerwatch.web import summarising
 
@@ -76,17 +75,7 @@ def filled(store: MemoryStore, notes: MemoryNotes, beam: Any) -> MemoryStore:
         random = np.random.default_rng(len(key))
         store.open(key, state="finished", started_ms=10**12, detector="EIGER2 4M")
         store.append(key, random.normal(6e6, 6e6 * cv, 3000).astype(np.uint64))
-    regions = [
-        {"name": f"module_{k}", "kind": "rectangle", "module": True, "pixels": 9,
-         "y": [514 * k, 514 * k + 512], "x": [0, 1028]}
-        for k in range(DRAWN.regions.shape[1])
-    ]  # fmt: skip
-    meta = {"settings": json.dumps([{"number": 0, "regions": regions}])}
-    store.open(KEY, frame_time_s=DRAWN.frame_time_s, meta=meta, number_of_images=9000)
-    store.append(KEY, DRAWN.totals)
-    rows = np.zeros(DRAWN.regions.shape, REGION_ROW)
-    rows["total"], rows["kept"] = DRAWN.regions, DRAWN.region_kept
-    store.show(KEY, rows)
+    store_scenario(store, KEY, DRAWN, number_of_images=9000)
     store.reject(KEY, 77)
     store.event(KEY, "topup", frame="500", value="0.9")
     notes.add(KEY, "mirror re-aligned", "Jo")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers import wait_until
 from memory_alarms import MemoryAlarms
-from memory_store import MemoryNotes, MemoryStore
+from memory_store import MemoryNotes, MemoryStore, growing
 from playwright.sync_api import Page, expect
 from running_web import RunningWeb
 
@@ -82,17 +82,8 @@ def flowing(store: MemoryStore, beam: Any) -> Iterator[threading.Event]:
     """Let frames come until the event is set."""
     store.open(KEY)
     store.append(KEY, beam.totals(2000))
-    over = threading.Event()
-
-    def flow() -> None:
-        while not over.wait(0.3):
-            store.append(KEY, beam.totals(20))
-
-    thread = threading.Thread(target=flow)
-    thread.start()
-    yield over
-    over.set()
-    thread.join()
+    with growing(store, KEY, beam.totals) as over:
+        yield over
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from memory_store import MemoryNotes, MemoryStore
+from memory_store import MemoryNotes, MemoryStore, growing
 from PIL import Image as Picture
 from playwright.sync_api import Locator, Page, Request, expect
 
@@ -82,17 +82,8 @@ def collecting(store: MemoryStore, totals: np.ndarray) -> MemoryStore:
 @pytest.fixture
 def flowing(collecting: MemoryStore, beam: Any) -> Iterator[threading.Event]:
     """Let frames come until the event is set."""
-    over = threading.Event()
-
-    def flow() -> None:
-        while not over.wait(0.3):
-            collecting.append(KEY, beam.totals(20))
-
-    thread = threading.Thread(target=flow)
-    thread.start()
-    yield over
-    over.set()
-    thread.join()
+    with growing(collecting, KEY, beam.totals) as over:
+        yield over
 
 
 @pytest.fixture

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from memory_store import MemoryStore
+from memory_store import MemoryStore, growing
 from playwright.sync_api import Page, WebSocket
 from running_web import RunningWeb
 
@@ -28,24 +25,6 @@ window.Plotly = {
 };
 """
 """Takes as long for drawing as the test says, on any machine."""
-
-
-@contextmanager
-def growing(store: MemoryStore, beam: Any) -> Iterator[None]:
-    """Let frames come, so that every tick says something new."""
-    over = threading.Event()
-
-    def grow() -> None:
-        while not over.wait(0.1):
-            store.append(KEY, beam.totals(75))
-
-    thread = threading.Thread(target=grow)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def until_asked(page: Page, asked: list[float], hz: float) -> None:
@@ -95,7 +74,7 @@ def test_slow_drawing_halves_the_rate_and_quick_drawing_restores_it(
         socket.on("framesent", sent)
 
     page.on("websocket", connected)
-    with growing(store, beam):
+    with growing(store, KEY, beam.totals, 200):
         page.goto(web.url)
         until_asked(page, asked, 4)
         page.evaluate("() => { window.drawMs = 300; }")

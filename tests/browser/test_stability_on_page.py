@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +13,7 @@ from memory_store import MemoryNotes, MemoryStore
 from playwright.sync_api import Page, Request, expect
 from running_web import RunningWeb
 from scenarios import scenario
-
-from eigerwatch.model import REGION_ROW
+from stored_scenario import store_scenario
 
 KEY = "live:01JABC"
 DRAWN = scenario(5, topups=3, damage=False, missing=0.0, frames=12_000)
@@ -25,23 +23,7 @@ expect.set_options(timeout=20_000)
 
 @pytest.fixture
 def filled(store: MemoryStore) -> MemoryStore:
-    modules = [
-        {
-            "name": f"module_{k + 1}",
-            "kind": "rectangle",
-            "module": True,
-            "pixels": 512 * 1028,
-            "y": [514 * (k // 4), 514 * (k // 4) + 512],
-            "x": [1040 * (k % 4), 1040 * (k % 4) + 1028],
-        }
-        for k in range(DRAWN.regions.shape[1])
-    ]
-    meta = {"settings": json.dumps([{"number": 0, "regions": modules}])}
-    store.open(KEY, frame_time_s=DRAWN.frame_time_s, meta=meta)
-    store.append(KEY, DRAWN.totals)
-    rows = np.zeros(DRAWN.regions.shape, REGION_ROW)
-    rows["total"], rows["kept"] = DRAWN.regions, DRAWN.region_kept
-    store.show(KEY, rows)
+    store_scenario(store, KEY, DRAWN)
     return store
 
 

@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from helpers import wait_until
 from memory_store import MemoryNotes, MemoryStore
 from scenarios import scenario
+from stored_scenario import store_scenario
 
 from eigerwatch import runs
 from eigerwatch.analysis.assessment import Assessment, assess
@@ -26,7 +27,6 @@ from eigerwatch.analysis.measured import Measured
 from eigerwatch.errors import StoreError
 from eigerwatch.framecache import FrameCache
 from eigerwatch.frames import Scope
-from eigerwatch.model import REGION_ROW
 from eigerwatch.runs import StoredRun
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
 from eigerwatch.web import assessing
@@ -40,34 +40,10 @@ DRAWN = scenario(5, topups=1, damage=False, missing=0.0, frames=12_000)
 N = len(DRAWN.totals)
 
 
-def modules() -> list[dict[str, Any]]:
-    return [
-        {
-            "name": f"module_{k + 1}",
-            "module": True,
-            "y": [514 * (k // 4), 514 * (k // 4) + 512],
-            "x": [1040 * (k % 4), 1040 * (k % 4) + 1028],
-        }
-        for k in range(DRAWN.regions.shape[1])
-    ]
-
-
 def with_run(
     store: MemoryStore, key: str = KEY, state: str = "finished", **fields: Any
 ) -> None:
-    versions = [{"number": 0, "regions": modules()}]
-    store.open(
-        key,
-        state=state,
-        frame_time_s=DRAWN.frame_time_s,
-        meta={"stream": "v2", "settings": json.dumps(versions)},
-        **fields,
-    )
-    store.append(key, DRAWN.totals)
-    rows = np.zeros(DRAWN.regions.shape, REGION_ROW)
-    rows["total"] = DRAWN.regions
-    rows["kept"], rows["sentinel"] = DRAWN.region_kept, DRAWN.region_sentinel
-    store.show(key, rows)
+    store_scenario(store, key, DRAWN, state=state, **fields)
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import pytest
 from fastapi.testclient import TestClient
 from memory_store import MemoryNotes, MemoryStore
 from scenarios import Scenario, scenario
+from stored_scenario import store_scenario
 
 from eigerwatch.analysis.allan import allan_deviation
 from eigerwatch.analysis.assessment import assess
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.spectrogram import spectrogram
-from eigerwatch.model import REGION_ROW
 from eigerwatch.sections import WebSettings
 from eigerwatch.web import stability
 from eigerwatch.web.application import create_app
@@ -29,27 +29,7 @@ N = len(DRAWN.totals)
 
 
 def with_run(store: MemoryStore, drawn: Scenario = DRAWN, **fields: Any) -> None:
-    modules = [
-        {
-            "name": f"module_{k + 1}",
-            "module": True,
-            "y": [514 * (k // 4), 514 * (k // 4) + 512],
-            "x": [1040 * (k % 4), 1040 * (k % 4) + 1028],
-        }
-        for k in range(drawn.regions.shape[1])
-    ]
-    versions = json.dumps([{"number": 0, "regions": modules}])
-    store.open(
-        KEY,
-        frame_time_s=drawn.frame_time_s,
-        meta={"stream": "v2", "settings": versions},
-        **fields,
-    )
-    store.append(KEY, drawn.totals)
-    rows = np.zeros(drawn.regions.shape, REGION_ROW)
-    rows["total"] = drawn.regions
-    rows["kept"], rows["sentinel"] = drawn.region_kept, drawn.region_sentinel
-    store.show(KEY, rows)
+    store_scenario(store, KEY, drawn, **fields)
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from eigerwatch.errors import ReplayError
+from eigerwatch.recordings import check_plain
 
 
 class Confinement:
@@ -44,12 +44,5 @@ class Confinement:
                 f"refused: {name!r:.200} lies outside {allowed}; if it belongs to "
                 "the recording, add its folder to replay.roots"
             )
-        try:
-            mode = real.stat().st_mode
-        except FileNotFoundError as exc:
-            raise ReplayError(f"{name!r:.200} is missing") from exc
-        except OSError as exc:
-            raise ReplayError(f"{name!r:.200} cannot be read: {exc.strerror}") from exc
-        if not stat.S_ISREG(mode):
-            raise ReplayError(f"refused: {name!r:.200} is no plain file")
+        check_plain(real, f"{name!r:.200}")
         return real
