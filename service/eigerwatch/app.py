@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -29,6 +30,8 @@ Part = Literal["consumer", "web"]
 _RESTART_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _WATCH_S = 0.5
+_MALLOC = {"MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2")}
+"""glibc would give each of many threads memory of its own, and never take it back."""
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIG = 2
@@ -63,7 +66,7 @@ class WebProcess:
         self._child = Child(
             "eigerwatch",
             arguments,
-            {f"{ENV_PREFIX}STORE__URL": store_url},
+            {f"{ENV_PREFIX}STORE__URL": store_url, **_MALLOC},
             (listener.fileno(),),
         )
         self._next_start = 0.0

@@ -176,6 +176,45 @@ def test_the_series_of_a_replay_is_shown_and_marked(
 # ---- settings of the next series ----
 
 
+def test_a_region_is_drawn_with_the_mouse(collecting: MemoryStore, page: Page) -> None:
+    settings = panel(page, "settings")
+    picture = settings.locator("#settings-map image")
+    expect(picture).to_be_visible()
+    picture.scroll_into_view_if_needed()
+    _, _, width, height = map(
+        float, str(page.locator("#settings-map").get_attribute("viewBox")).split()
+    )
+    box = picture.bounding_box()
+    assert box is not None
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
+        page.mouse.move(*start)
+        page.mouse.down()
+        page.mouse.move(*end, steps=4)
+        page.mouse.up()
+
+    drag(at(0.75, 0.5), at(0.25, 0.125))  # to the upper left
+    rows = settings.locator("#settings-rois li")
+    expect(rows).to_have_count(1)
+    expect(rows.locator(".name")).to_have_value("roi_1")
+    found = [float(x.input_value()) for x in rows.locator("[data-field]").all()]
+    wanted = [0.125 * height, 0.5 * height, 0.25 * width, 0.75 * width]
+    assert found == pytest.approx(wanted, abs=2)
+    expect(page.locator("#settings-map .band")).to_have_count(0)
+    expect(page.locator("#settings-use")).to_be_enabled()
+
+    drag(at(0.5, 0.5), at(0.5, 0.5))  # a click draws nothing
+    expect(rows).to_have_count(1)
+    drag(at(0.5, 0.5), at(2, 2))  # beyond the picture: up to its border
+    expect(rows).to_have_count(2)
+    last = rows.last.locator("[data-field]").all()
+    ends = [float(last[1].input_value()), float(last[3].input_value())]
+    assert ends == [height, width]
+
+
 def test_limits_regions_and_rings_are_chosen(
     collecting: MemoryStore, page: Page, desk: MemoryDesk
 ) -> None:

@@ -23,7 +23,7 @@ import { readView, writeView } from "./url.js";
 import { setWall } from "./wall.js";
 import { warningsOf } from "./warnings.js";
 
-const WITHOUT_TICK_MS = 700; // then the plot library is started all the same
+const WITHOUT_TICK_MS = 3000; // then the plot library is started all the same
 const EVENT_MARGIN = 200; // frames shown on either side of a picked event
 const $ = (id) => document.getElementById(id);
 
@@ -163,7 +163,10 @@ function receiveState(state) {
     return item;
   });
   $("warnings").replaceChildren(...warnings);
-  if (state.series === null && view.series === "live" && page.tick) clear();
+  if (state.series === null && view.series === "live") {
+    if (page.tick) clear();
+    startPlotly().catch(plotFailed); // no tick will come
+  }
   showAges();
 }
 

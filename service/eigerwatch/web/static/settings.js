@@ -1,6 +1,7 @@
 // What the next series is counted with: limits, regions and rings, chosen here.
 
 import { Panel, ask, seriesPath } from "./api.js";
+import { drawByDragging } from "./drag-region.js";
 import { STATE_WORDS, integer, moment } from "./format.js";
 import { set } from "./figures.js";
 import { author } from "./notes.js";
@@ -30,6 +31,7 @@ export class SettingsPanel {
     });
     $("settings-form").addEventListener("input", () => this.edit());
     $("settings-add").addEventListener("click", () => this.add());
+    drawByDragging($("settings-map"), (rectangle) => this.add(rectangle));
     $("settings-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.command("PUT", PATH, { ...this.wanted(), author: author() }, "Taken: it holds from the next series on.");
@@ -67,11 +69,12 @@ export class SettingsPanel {
     this.draw();
   }
 
-  add() {
+  // rectangle: [y0, y1, x0, x1]; empty: to be typed.
+  add(rectangle = []) {
     const taken = this.regions().map(({ name }) => name);
     let n = 1;
     while (taken.includes(`roi_${n}`)) n += 1;
-    const row = regionRow({ name: `roi_${n}` }, () => this.edit());
+    const row = regionRow({ name: `roi_${n}`, rectangle }, () => this.edit());
     $("settings-rois").append(row);
     row.querySelector(".name").focus();
     this.edit();
