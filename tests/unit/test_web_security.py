@@ -107,8 +107,12 @@ def test_nothing_is_loaded_from_elsewhere(client: TestClient) -> None:
 
 
 def test_plotly_comes_compressed_and_for_ever(client: TestClient) -> None:
-    path = re.search(r'src="(/assets/plotly-[^"]+\.js)"', client.get("/").text)
+    name = r'="(/assets/plotly-[^"]+\.js)"'
+    path = re.search(f"src{name}", client.get("/runs").text)
+    ahead = re.search(f'rel="preload".* href{name}', client.get("/").text)
     assert path is not None
+    assert ahead is not None
+    assert ahead[1] == path[1]
     response = client.get(path[1], headers={"accept-encoding": "gzip"})
     assert response.headers["content-encoding"] == "gzip"
     assert "immutable" in response.headers["cache-control"]
