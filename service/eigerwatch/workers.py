@@ -284,4 +284,6 @@ def _portable(image: Image) -> Image:
 
 def _lower_priority(nice: int) -> None:
     if nice:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+        thread = threading.get_native_id()
+        mine = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, mine + nice))

@@ -83,25 +83,18 @@ def filled(store: MemoryStore, notes: MemoryNotes, beam: Any) -> MemoryStore:
 
 
 def check(page: Page) -> None:
-    """Look at the page in both themes."""
+    """Look at the page in both themes and all sizes."""
+    page.evaluate(AXE)
     found = {}
-    for _ in range(2):
-        theme = page.evaluate("() => document.documentElement.dataset.theme")
-        # Colours glide.
-        page.wait_for_timeout(300)
-        page.evaluate(AXE)
-        if violations := page.evaluate(RUN, RULES):
-            found[theme] = violations
-        button = page.locator("#theme")
-        if button.is_visible() and not page.locator("dialog[open]").count():
-            button.click()
-        else:
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for theme in ("dark", "light"):
             page.evaluate(
-                """() => {
-                  const { dataset } = document.documentElement;
-                  dataset.theme = dataset.theme === "dark" ? "light" : "dark";
-                }"""
+                "(t) => { document.documentElement.dataset.theme = t; }", theme
             )
+            page.wait_for_timeout(300)  # colours glide, plots fit themselves
+            if violations := page.evaluate(RUN, RULES):
+                found[f"{size}, {theme}"] = violations
     assert found == {}
 
 
@@ -174,10 +167,9 @@ STATES: list[Callable[[Page, MemoryStore], None]] = [
 ]
 
 
-@pytest.fixture(params=SIZES)
-def sized(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    width, height = SIZES[request.param]
-    page = browser.new_page(viewport={"width": width, "height": height})
+@pytest.fixture
+def bare(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1366, "height": 768})
     page.set_default_timeout(30_000)
     yield page
     page.close()
@@ -185,58 +177,56 @@ def sized(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_the_page(
-    sized: Page,
+    bare: Page,
     web: RunningWeb,
     filled: MemoryStore,
     state: Callable[[Page, MemoryStore], None],
 ) -> None:
-    sized.goto(web.url)
-    expect(sized.locator("body")).to_have_attribute(
+    bare.goto(web.url)
+    expect(bare.locator("body")).to_have_attribute(
         "data-frames", str(len(DRAWN.totals))
     )
-    state(sized, filled)
-    check(sized)
+    state(bare, filled)
+    check(bare)
 
 
-def test_the_page_without_data(
-    sized: Page, web: RunningWeb, store: MemoryStore
-) -> None:
-    sized.goto(web.url)
-    nothing(sized, store)
-    check(sized)
+def test_the_page_without_data(bare: Page, web: RunningWeb, store: MemoryStore) -> None:
+    bare.goto(web.url)
+    nothing(bare, store)
+    check(bare)
 
 
 def test_the_page_without_connection(
-    sized: Page, web: RunningWeb, filled: MemoryStore
+    bare: Page, web: RunningWeb, filled: MemoryStore
 ) -> None:
-    sized.goto(web.url)
-    expect(sized.locator("body")).to_have_attribute(
+    bare.goto(web.url)
+    expect(bare.locator("body")).to_have_attribute(
         "data-frames", str(len(DRAWN.totals))
     )
     web.stop()
-    expect(sized.locator("#link")).to_contain_text("disconnected")
-    check(sized)
+    expect(bare.locator("#link")).to_contain_text("disconnected")
+    check(bare)
 
 
-def test_the_runs(sized: Page, web: RunningWeb, filled: MemoryStore) -> None:
-    sized.goto(f"{web.url}runs?run={THIRD}&run={OTHER}&compare=1")
-    expect(sized.locator("#rows tr")).to_have_count(3)
-    expect(sized.locator("#comparison-verdict")).to_contain_text("less steady")
-    expect(sized.locator("#count")).to_have_text("3 runs")
-    check(sized)
+def test_the_runs(bare: Page, web: RunningWeb, filled: MemoryStore) -> None:
+    bare.goto(f"{web.url}runs?run={THIRD}&run={OTHER}&compare=1")
+    expect(bare.locator("#rows tr")).to_have_count(3)
+    expect(bare.locator("#comparison-verdict")).to_contain_text("less steady")
+    expect(bare.locator("#count")).to_have_text("3 runs")
+    check(bare)
 
 
 @pytest.mark.parametrize("query", ["", "?q=nobody"])
-def test_no_runs(sized: Page, web: RunningWeb, filled: MemoryStore, query: str) -> None:
+def test_no_runs(bare: Page, web: RunningWeb, filled: MemoryStore, query: str) -> None:
     if not query:
         for key in (KEY, OTHER, THIRD):
             filled.forget(key)
-    sized.goto(f"{web.url}runs{query}")
-    expect(sized.locator("#empty")).to_be_visible()
-    check(sized)
+    bare.goto(f"{web.url}runs{query}")
+    expect(bare.locator("#empty")).to_be_visible()
+    check(bare)
 
 
-def test_the_documentation(sized: Page, web: RunningWeb) -> None:
-    sized.goto(f"{web.url}docs")
-    expect(sized.locator("h2").first).to_be_visible()
-    check(sized)
+def test_the_documentation(bare: Page, web: RunningWeb) -> None:
+    bare.goto(f"{web.url}docs")
+    expect(bare.locator("h2").first).to_be_visible()
+    check(bare)
