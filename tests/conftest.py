@@ -6,7 +6,14 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from helpers import SHARED_DATA
+from hypothesis import HealthCheck, settings
 from kernel_cases import VARIANTS
+
+# How long an example takes is the machine's, which others use, too.
+settings.register_profile(
+    "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared")
 
 
 @pytest.fixture(autouse=True)
