@@ -138,12 +138,19 @@ def locate(file: str, roots: Sequence[Path]) -> Path:
 
 
 def check_plain(path: Path, name: str, cure: str = "") -> None:
-    """Raise `ReplayError` with a file's name unless it is a plain file.
+    """Accept a plain file only.
 
     Parameters
     ----------
+    name
+        Of the file, as messages say it.
     cure
-        Said where the file is missing.
+        What they add where the file is missing.
+
+    Raises
+    ------
+    ReplayError
+        It is missing, cannot be read or is no plain file.
     """
     try:
         mode = path.stat().st_mode

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import CHROMIUM, NO_WEBGL, chromium
+from memory_alarms import MemoryAlarms
 from memory_desk import MemoryDesk
 from memory_store import MemoryNotes, MemoryStore
 from playwright.sync_api import Browser, Page, Request
@@ -76,6 +77,12 @@ def desk() -> MemoryDesk:
 
 
 @pytest.fixture
+def kept() -> MemoryAlarms | None:
+    """No history of alarms; a test module may give one."""
+    return None
+
+
+@pytest.fixture
 def recordings(tmp_path: Path) -> Path:
     """Return the folder that replays may come from."""
     folder = tmp_path / "recordings"
@@ -89,6 +96,7 @@ def web(
     notes: MemoryNotes,
     targets: TargetSettings,
     desk: MemoryDesk,
+    kept: MemoryAlarms | None,
     recordings: Path,
 ) -> Iterator[RunningWeb]:
     web = RunningWeb(
@@ -96,6 +104,7 @@ def web(
         notes=notes,
         targets=targets,
         commands=desk,
+        alarms=kept,
         replay=ReplaySettings(roots=(recordings,)),
     )
     yield web

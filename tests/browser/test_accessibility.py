@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from memory_alarms import MemoryAlarms
-from memory_desk import MemoryDesk
 from memory_store import MemoryNotes, MemoryStore
 from playwright.sync_api import Browser, Page, expect
 from running_web import RunningWeb
 from scenarios import scenario
 from stored_scenario import store_scenario
 
-from eigerwatch.sections import ReplaySettings, TargetSettings
+from eigerwatch.sections import TargetSettings
 from eigerwatch.web import summarising
 
 KEY, OTHER, THIRD = "live:01JABC", "sim:01JOLD", "live:01JOLDER"
@@ -28,6 +27,10 @@ SIZES = {"desk": (1920, 1080), "phone": (390, 844)}
 
 expect.set_options(timeout=20_000)
 pytestmark = pytest.mark.timeout(180)
+
+PAINTED = """() => new Promise((done) => {
+  requestAnimationFrame(() => requestAnimationFrame(done));
+})"""
 
 RUN = """async (rules) => {
   const { violations } = await axe.run(document, {
@@ -45,27 +48,16 @@ def targets() -> TargetSettings:
 
 
 @pytest.fixture
-def web(
-    store: MemoryStore,
-    notes: MemoryNotes,
-    targets: TargetSettings,
-    desk: MemoryDesk,
-    recordings: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[RunningWeb]:
+def kept() -> MemoryAlarms:
+    return MemoryAlarms()
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch, recordings: Path) -> None:
+    """Judge runs as fast as possible; there is something to replay."""
     monkeypatch.setattr(summarising, "SHARE", 1.0)
     monkeypatch.setattr(summarising, "LOOK_S", 0.05)
     (recordings / "one_master.h5").write_bytes(b"")
-    web = RunningWeb(
-        store,
-        notes=notes,
-        targets=targets,
-        commands=desk,
-        replay=ReplaySettings(roots=(recordings,)),
-        alarms=MemoryAlarms(),
-    )
-    yield web
-    web.stop()
 
 
 @pytest.fixture
@@ -92,7 +84,7 @@ def check(page: Page) -> None:
             page.evaluate(
                 "(t) => { document.documentElement.dataset.theme = t; }", theme
             )
-            page.wait_for_timeout(300)  # colours glide, plots fit themselves
+            page.evaluate(PAINTED)
             if violations := page.evaluate(RUN, RULES):
                 found[f"{size}, {theme}"] = violations
     assert found == {}
@@ -169,7 +161,10 @@ STATES: list[Callable[[Page, MemoryStore], None]] = [
 
 @pytest.fixture
 def bare(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1366, "height": 768})
+    # Without transitions: a colour on its way has another contrast.
+    page = browser.new_page(
+        viewport={"width": 1366, "height": 768}, reduced_motion="reduce"
+    )
     page.set_default_timeout(30_000)
     yield page
     page.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers import wait_until
 from memory_alarms import MemoryAlarms
-from memory_store import MemoryNotes, MemoryStore, growing
+from memory_store import MemoryStore, growing
 from playwright.sync_api import Page, expect
 from running_web import RunningWeb
 
@@ -66,15 +66,6 @@ def targets() -> TargetSettings:
 @pytest.fixture
 def kept() -> MemoryAlarms:
     return MemoryAlarms()
-
-
-@pytest.fixture
-def web(
-    store: MemoryStore, notes: MemoryNotes, targets: TargetSettings, kept: MemoryAlarms
-) -> Iterator[RunningWeb]:
-    web = RunningWeb(store, notes=notes, targets=targets, alarms=kept)
-    yield web
-    web.stop()
 
 
 @pytest.fixture

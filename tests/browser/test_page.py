@@ -35,6 +35,17 @@ def trace(page: Page, name: str) -> dict[str, Any]:
     return found
 
 
+def zoom_in(page: Page) -> None:
+    """Drag over a small part of the plot."""
+    box = page.locator("#plot .nsewdrag").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 20, y, steps=5)
+    page.mouse.up()
+
+
 def await_frames(page: Page, text: str) -> None:
     expect(page.locator("#frames")).to_have_text(re.compile(f"^{text}$"))
 
@@ -117,14 +128,7 @@ def test_zoom_shows_every_frame_and_its_statistics(
 ) -> None:
     await_drawn(page, 20_000)
     page.keyboard.press("2")
-    box = page.locator("#plot .nsewdrag").first.bounding_box()
-    assert box is not None
-    x = box["x"] + box["width"] * 0.3
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 20, y, steps=5)
-    page.mouse.up()
+    zoom_in(page)
     expect(page.locator("#range")).to_contain_text("every frame")
     raw = trace(page, "raw")
     assert raw["x"] == list(range(int(raw["x"][0]), int(raw["x"][-1]) + 1))
@@ -218,13 +222,7 @@ def test_what_is_held_can_be_looked_at_otherwise(
     unit = "() => document.querySelector('#plot .raw .figure').layout.yaxis.title.text"
     page.wait_for_function(f"() => ({unit})() === 'raw (counts)'")
     assert max(trace(page, "raw")["x"]) < 20_000
-    box = page.locator("#plot .nsewdrag").first.bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 20, y, steps=5)
-    page.mouse.up()
+    zoom_in(page)
     expect(page.locator("#range")).to_contain_text("every frame")
     expect(page.locator("#banner")).to_contain_text("Paused")
     page.keyboard.press("r")

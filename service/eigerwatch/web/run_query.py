@@ -35,6 +35,7 @@ SORTS: dict[str, Callable[[Run], Any]] = {
 class Filter:
     """What a run must have to be shown; None: anything."""
 
+    keys: frozenset[str] | None = None
     words: tuple[str, ...] = ()
     source: str | None = None
     tag: str | None = None
@@ -43,9 +44,16 @@ class Filter:
     """Excluded."""
 
     def passes(
-        self, run_words: Sequence[str], source: str, tags: Sequence[str], ms: int | None
+        self,
+        key: str,
+        run_words: Sequence[str],
+        source: str,
+        tags: Sequence[str],
+        ms: int | None,
     ) -> bool:
-        """Return whether a run is shown, by its words, source, tags and beginning."""
+        """Return whether a run is shown, by key, words, source, tags and beginning."""
+        if self.keys is not None and key not in self.keys:
+            return False
         if self.source is not None and source != self.source:
             return False
         if self.tag is not None and self.tag not in tags:

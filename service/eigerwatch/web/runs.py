@@ -44,9 +44,9 @@ def create_router(
         source: Literal["live", "sim", "replay", "file"] | None = None,
         tag: Annotated[str | None, Query(max_length=200)] = None,
         series: Annotated[
-            list[str],
+            list[str] | None,
             Query(max_length=MOST, description="Only these, by their keys."),
-        ] = [],  # noqa: B006  # FastAPI copies it
+        ] = None,
         start: Annotated[
             datetime | None,
             Query(alias="from", description="Began at this time (UTC) or later."),
@@ -69,6 +69,7 @@ def create_router(
                 400, f"runs cannot be sorted by {sort!r}; there are {', '.join(SORTS)}"
             )
         wanted = Filter(
+            keys=None if series is None else frozenset(series),
             words=tuple(q.casefold().split()),
             source=source,
             tag=tag,
@@ -79,8 +80,8 @@ def create_router(
         left = [
             _run(entry, known, sparkline=False)
             for entry in entries
-            if (not series or entry.listed.key in series)
-            and wanted.passes(
+            if wanted.passes(
+                entry.listed.key,
                 (entry.facts.words, entry.said_words),
                 entry.facts.source,
                 entry.said.tags,

@@ -14,10 +14,6 @@ export class MainPart extends Plot {
     this.scene = null;
   }
 
-  get figureElement() {
-    return this.element;
-  }
-
   show(scene) {
     this.scene = scene;
     return this.redraw();

@@ -148,7 +148,7 @@ async function receiveTick(tick) {
   await new Promise((done) => requestAnimationFrame(done));
   page.lagMs = told.t_newest ? Math.max(0, page.serverNow() - told.t_newest) : null;
   markDrawn();
-  setTimeout(() => startPlotly().catch(plotFailed)); // after this is on the screen
+  if (!page.started) setTimeout(() => startPlotly().catch(plotFailed)); // after this is on the screen
 }
 
 function receiveState(state) {

@@ -148,7 +148,7 @@ export class PanelPlot extends MainPart {
 
   layout(range) {
     const { header, span, frameTime } = this.scene;
-    const { size, labelled } = this;
+    const { labelled } = this;
     const unit = header?.unit === "counts" ? "(counts)" : "/ mean";
     const across = this.second ? "frame and time" : "frame";
     const title = frameTime ? "time since the first frame (s)" : across;
@@ -159,7 +159,7 @@ export class PanelPlot extends MainPart {
     return {
       dragmode: "zoom", margin: this.margin,
       xaxis: { ...along, title: { ...along.title, standoff: 4 } },
-      yaxis: { ...value, title: { ...value.title, font: { size }, standoff: 8 } },
+      yaxis: { ...value, title: { ...value.title, standoff: 8 } },
     };
   }
 }

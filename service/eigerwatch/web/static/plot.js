@@ -2,6 +2,7 @@
 // SVG only: a control-room PC without GPU has no WebGL.
 
 import { colour } from "./figures.js";
+import { Queue } from "./queue.js";
 
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false };
 const NOTHING = [{ type: "scatter", x: [], y: [] }]; // without a trace there are no axes
@@ -11,8 +12,8 @@ export class Plot {
   constructor(element) {
     this.element = element;
     this.drawn = false;
-    this.queue = Promise.resolve();
-    this.waiting = null;
+    // Plotly's calls end later than they return.
+    this.queue = new Queue(() => this.drawNow());
     this.width = element.clientWidth;
     this.height = element.clientHeight;
     new ResizeObserver(() => {
@@ -23,15 +24,9 @@ export class Plot {
     }).observe(element);
   }
 
-  // One after the other: Plotly's calls end later than they return. Rejects where
-  // Plotly cannot draw.
+  // Rejects where Plotly cannot draw.
   redraw() {
-    this.waiting ??= this.queue.then(() => {
-      this.waiting = null;
-      return this.drawNow();
-    });
-    this.queue = this.waiting.catch(() => {});
-    return this.waiting;
+    return this.queue.ask();
   }
 
   async drawNow() {

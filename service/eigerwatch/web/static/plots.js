@@ -4,6 +4,7 @@
 import { fullRange, robustRange, steppedEnd } from "./axes.js";
 import { KIND_WORDS } from "./format.js";
 import { PANELS, PanelPlot } from "./panel-plot.js";
+import { Queue } from "./queue.js";
 import { saveImage } from "./save-image.js";
 import { StripPlot } from "./strip.js";
 import { nextTask } from "./task.js";
@@ -18,8 +19,7 @@ export class Plots {
   constructor(element, view, onRange) {
     Object.assign(this, { element, view, onRange });
     this.parts = []; // made when they are first drawn
-    this.waiting = null;
-    this.queue = Promise.resolve();
+    this.queue = new Queue(() => this.redrawNow());
     this.tick = null;
     this.reference = null;
     this.events = [];
@@ -38,13 +38,13 @@ export class Plots {
   // What the analysis found: events, and the intervals that do not count.
   setFound(found) {
     this.found = found;
-    return this.tick ? this.redraw() : this.queue;
+    return this.redraw();
   }
 
   // { blocks, name } of another series, drawn behind; null: none.
   setReference(reference) {
     this.reference = reference;
-    return this.tick ? this.redraw() : this.queue;
+    return this.redraw();
   }
 
   draw(tick) {
@@ -52,14 +52,8 @@ export class Plots {
     return this.redraw();
   }
 
-  // Several wishes before the next drawing are one.
   redraw() {
-    this.waiting ??= this.queue.then(() => {
-      this.waiting = null;
-      return this.redrawNow();
-    });
-    this.queue = this.waiting.catch(() => {});
-    return this.waiting;
+    return this.queue.ask();
   }
 
   async redrawNow() {
@@ -146,7 +140,7 @@ export class Plots {
 
   save(name) {
     const { word } = this.scene();
-    const [raw, detrended, strip] = this.parts.map((part) => part.figureElement);
+    const [raw, detrended, strip] = this.parts.map((part) => part.element);
     return saveImage([raw, strip, detrended], word, name);
   }
 }

@@ -20,10 +20,11 @@ export function sketch(element, frames, values, { range: [low, high], span: [fro
       return;
     }
     path += `${pen}${x(frame).toFixed(1)} ${y(inside(value)).toFixed(1)}`;
+    if (pen === "M") path += "h0"; // a dot where a frame stands alone
     pen = "L";
   });
   const svg = shape("svg", { width, height, class: "sketch", "aria-hidden": "true" });
-  svg.append(shape("path", { d: path || "M0 0", fill: "none", stroke, "stroke-width": 1.2 }));
+  svg.append(shape("path", { d: path || "M0 0", fill: "none", stroke, "stroke-width": 1.2, "stroke-linecap": "round" }));
   const digits = Number.parseInt(valueFormat([low, high]).replace(/\D+/, ""), 10);
   for (const value of [low, high]) {
     svg.append(label(value.toPrecision(Math.max(2, digits + 1)), l - 6, y(value) + (value === high ? size : 0), "end", size));
