@@ -139,6 +139,9 @@ def demo(
     ] = 750.0,
     detector: Detector = Detector.D4M,
     stream: Stream = Stream.V2,
+    series_s: Annotated[
+        float, typer.Option(min=1, max=86_400, help="Length of a series [s].")
+    ] = 60.0,
     port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Port of the page; 0: any free one."),
@@ -154,7 +157,7 @@ def demo(
     overrides = {} if port is None else {"web": {"port": port}}
     settings = _settings(config, **overrides)
     options = demonstration.DemoOptions(
-        seconds, frame_rate, detector.value, stream.value
+        seconds, frame_rate, detector.value, stream.value, series_s
     )
     raise typer.Exit(demonstration.run(settings, options))
 

@@ -62,6 +62,8 @@ class DemoOptions:
     frame_rate_hz: float = 750.0
     detector: str = "4m"
     stream: str = "v2"
+    series_s: float = SERIES_S
+    """Beam of one series [s]."""
 
 
 class LiveClient:
@@ -172,9 +174,9 @@ def simulator_arguments(
 ) -> list[str]:
     """Return the simulator's command line."""
     n_series = 0
-    series_s = SERIES_S
+    series_s = options.series_s
     if options.seconds is not None:
-        n_series = math.ceil(options.seconds / SERIES_S)
+        n_series = math.ceil(options.seconds / series_s)
         series_s = options.seconds / n_series
     arguments = {
         "--endpoint": settings.stream.endpoint,

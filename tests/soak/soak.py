@@ -175,12 +175,15 @@ def main() -> int:
     parser.add_argument("--every-min", type=float, help="default: 10, or a 30th")
     parser.add_argument("--frame-rate", default="750")
     parser.add_argument("--detector", default="4m", help="a smaller one costs less")
+    parser.add_argument(
+        "--series-s", default="15", help="so that the lists of runs are soon full"
+    )
     parser.add_argument("--port", default="0")
     parser.add_argument("--headless", action="store_true")
     said = parser.parse_args()
     every_min = said.every_min or min(10.0, 60 * said.hours / 30)
     options = ["--frame-rate", said.frame_rate, "--detector", said.detector]
-    options += ["--port", said.port]
+    options += ["--series-s", said.series_s, "--port", said.port]
     return soak(said.hours, 60 * every_min, options, not said.headless)
 
 
