@@ -74,6 +74,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._flushed = threading.Condition(self._lock)
         self._series: dict[str, _Series] = {}
         self._owner: dict[str, Any] | None = None
         self.away: str | None = None
@@ -156,6 +157,7 @@ class MemoryStore:
             one.rows = rows
             one.settled_below = len(rows)
             series.fields["last_write_ms"] = int(time.time() * 1000)
+            self._flushed.notify_all()
 
     def fill(self, key: str, image_id: int, total: int) -> None:
         """Store a frame that came late."""
@@ -237,6 +239,11 @@ class MemoryStore:
             series = self._find(key)
             ledgers = {name: one.ledger() for name, one in series.channels.items()}
             return SeriesInfo(**series.fields, ledgers=ledgers)
+
+    def await_flush(self, key: str, timeout_s: float) -> None:
+        with self._flushed:
+            self._check()
+            self._flushed.wait(timeout_s)
 
     def rows(
         self, key: str, channel: str, start: int = 0, stop: int | None = None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -238,6 +239,21 @@ def test_a_mask_is_read_back(writer, reader):
     writer.mask(KEY, CHANNEL, other)
     assert writer.stop(5)
     assert reader.mask(KEY, CHANNEL) == other
+
+
+def test_a_flush_ends_the_wait_for_it(reader, writer):
+    open_series(writer)
+    append(writer, range(10))
+    wait_until(lambda: reader.series() and reader.ticks(KEY), what="a flush")
+    began = time.monotonic()
+    reader.await_flush(KEY, 0.05)
+    assert time.monotonic() - began >= 0.04  # what was before does not count
+    later = threading.Timer(0.2, append, (writer, range(10, 20)))
+    later.start()
+    reader.await_flush(KEY, 30.0)
+    assert time.monotonic() - began < 20
+    assert len(reader.rows(KEY, CHANNEL)) == 20
+    later.join()
 
 
 def test_events_and_ticks_wake_a_reader_once(server, writer):

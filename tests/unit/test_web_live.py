@@ -157,6 +157,30 @@ def test_a_client_chooses_range_channel_and_scope(
     assert page.next("tick", **{"to": 5})["header"]["stats"]["raw"][0] == 5
 
 
+def test_a_tick_waits_for_the_flush_that_is_due(
+    page: Page, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.open(KEY)
+    store.append(KEY, [1, 2, 3])
+    page.next("tick", n=3)
+    waited = []
+
+    def flush(key: str, timeout_s: float) -> None:
+        waited.append((key, timeout_s))
+        store.append(key, [4])
+
+    monkeypatch.setattr(store, "await_flush", flush)
+    while page.next("tick")["header"]["n"] < 5:
+        pass
+    assert set(waited) == {(KEY, watch.FLUSH_S)}
+
+    store.update(KEY, state="finished")
+    page.next("state", source="finished")
+    rounds = len(waited)
+    page.next("state")
+    assert len(waited) == rounds
+
+
 def test_events_come_once(page: Page, store: MemoryStore) -> None:
     store.open(KEY)
     store.event(KEY, "start")

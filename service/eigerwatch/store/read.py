@@ -278,6 +278,10 @@ class Reader:
             cursors[stream] = new[stream][-1][0]
         return new
 
+    def await_flush(self, key: str, timeout_s: float) -> None:
+        """Wait until a series gets more frames, `timeout_s` at most."""
+        self.wait(timeout_s, {keys.ticks(key): "$"})
+
     def owner(self) -> dict[str, Any] | None:
         """Return who owns the detector's stream, as it says itself."""
         with translated():

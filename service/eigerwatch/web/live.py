@@ -29,6 +29,9 @@ from eigerwatch.web.watch import LIVE, Situation, Watch
 CREDIT = 2
 """Ticks that a client may leave unconfirmed."""
 HEARTBEAT_S = 1.0
+EARLY = 0.7
+"""Part of a client's period after which it gets a tick: rounds wait for frames, so that
+they do not come evenly."""
 MAX_CLIENTS = 200
 MAX_TEXTS = 1000
 """Events waiting for one client; beyond, the oldest go: it reads them by REST."""
@@ -113,7 +116,7 @@ class _Client:
     def wants_tick(self, now_s: float) -> bool:
         if self.view_changed:
             return True
-        due_s = self.sent_s + 0.9 / self.view.hz
+        due_s = self.sent_s + EARLY / self.view.hz
         return len(self.unconfirmed) < CREDIT and self.tick is None and now_s >= due_s
 
 
@@ -163,6 +166,8 @@ class LiveHub:
             if not hurried:
                 period_s = self._period_s if self._clients else HEARTBEAT_S
                 next_s = max(next_s + period_s, now_s)
+                if self._clients:
+                    await run_in_threadpool(self._watch.await_flush)
             clients = [c for c in self._clients if not hurried or c.view_changed]
             situation = await self._round(clients, now_s)
             seen = (

@@ -53,6 +53,10 @@ class StoreReader(Protocol):
         """Return a series' events, oldest first."""
         ...
 
+    def await_flush(self, key: str, timeout_s: float) -> None:
+        """Wait until a series gets more frames, `timeout_s` at most."""
+        ...
+
     def owner(self) -> dict[str, Any] | None:
         """Return who owns the detector's stream, None where nobody does."""
         ...

@@ -32,6 +32,8 @@ LOOK_BACK = 10
 """Newest series among which the followed one is looked for."""
 LIST_S = 1.0
 """Time between two looks at the list [s]; in between only one series is read."""
+FLUSH_S = 0.06
+"""A little more than the time between two flushes of a consumer [s]."""
 EVENT_LIMIT = 1000
 """Events of one series that are read at a time,"""
 EVENTS_KEPT = 20_000
@@ -96,6 +98,16 @@ class Watch:
         self._listed_s = -LIST_S
         self._since: tuple[SourceState | None, float] = (None, 0.0)
         self._events: dict[str, SeenEvents] = {}
+
+    def await_flush(self) -> None:
+        """Wait for more frames of the followed series, if it gets any; never raises.
+
+        The store gets frames in bursts: what is read right after one is newest.
+        """
+        known = self._situation
+        if known and known.series and known.judgement.state is SourceState.COLLECTING:
+            with contextlib.suppress(StoreError):
+                self.reader.await_flush(known.series.key, FLUSH_S)
 
     def look(self, max_age_s: float = 0.0) -> Situation:
         """Return the situation, read anew if older than `max_age_s`; never raises."""
