@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from eigerwatch.sections import WebSettings
 from eigerwatch.web.application import create_app
-from eigerwatch.web.pages import STATIC
+from eigerwatch.web.own_files import STATIC, OwnFiles
 from eigerwatch.web.plotly_assets import plotly_script, plotly_styles
 from eigerwatch.web.security import same_origin
 
@@ -120,6 +121,45 @@ def test_plotly_comes_compressed_and_for_ever(client: TestClient) -> None:
     plain = client.get(path[1], headers={"accept-encoding": "identity"})
     assert plain.content == response.content
     assert client.get("/assets/other.js").status_code == 404
+
+
+def test_own_files_are_kept_until_one_of_them_changes(
+    client: TestClient, tmp_path: Path
+) -> None:
+    page = client.get("/").text
+    found = re.search(r'type="module" src="(/static/(\w+)/page\.js)"', page)
+    assert found is not None
+    response = client.get(found[1])
+    assert "immutable" in response.headers["cache-control"]
+    assert response.headers["content-type"].startswith("text/javascript")
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.content == (STATIC / "page.js").read_bytes()
+    # A page of before a restart: the newest of that name, for now.
+    for other in ("/static/page.js", f"/static/{'0' * 16}/page.js"):
+        assert client.get(other).headers["cache-control"] == "no-cache"
+        assert client.get(other).content == response.content
+    assert client.get(f"/static/{found[2]}/other.js").status_code == 404
+
+    files = {"a.js": 'import "./b.js";', "b.js": "export {};", "c.css": "p {}"}
+    roots = [OwnFiles(STATIC).root]
+    for changed in ("", "a.js", "b.js", "c.css"):
+        for name, text in files.items():
+            (tmp_path / name).write_text(text + "\n" * (name == changed))
+        roots.append(OwnFiles(tmp_path).root)
+    assert found[1].startswith(roots[0])
+    assert len(set(roots)) == len(roots)
+
+
+@pytest.mark.parametrize("page", ["page.js", "runs.js"])
+def test_modules_are_loaded_ahead_all_of_them(client: TestClient, page: str) -> None:
+    html = client.get("/" if page == "page.js" else "/runs").text
+    ahead = re.findall(r'rel="modulepreload" href="/static/\w+/([\w-]+\.js)"', html)
+    assert len(ahead) == len(set(ahead)) > 10
+    needed = set()
+    for name in (page, *ahead):
+        text = (STATIC / name).read_text(encoding="utf-8")
+        needed |= set(re.findall(r'"\./([\w-]+\.js)"', text))
+    assert set(ahead) == needed - {page}
 
 
 def test_plotly_style_rules_are_found() -> None:

@@ -40,7 +40,7 @@ from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub, software_version
 from eigerwatch.web.ordering import CommandStore
-from eigerwatch.web.pages import STATIC, OwnFiles, Pages
+from eigerwatch.web.pages import Pages
 from eigerwatch.web.reading import AlarmStore, NoteStore, StoreReader
 from eigerwatch.web.run_figures import made_by
 from eigerwatch.web.run_index import RunIndex
@@ -164,7 +164,6 @@ def create_app(
     app.include_router(downloads.create_router(watch))
     app.include_router(nexus.create_router(watch, assessor, notes))
     app.include_router(pages.router())
-    app.mount("/static", OwnFiles(directory=STATIC), name="static")
 
     @app.get(
         "/healthz",

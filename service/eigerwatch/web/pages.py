@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
 from string import Template
 
 import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
-from eigerwatch.web.plotly_assets import (
-    Asset,
-    plotly_script,
-    plotly_styles,
-    style_ids,
-)
+from eigerwatch.web.assets import answer, not_found
+from eigerwatch.web.own_files import ROOT, STATIC, OwnFiles
+from eigerwatch.web.plotly_assets import plotly_script, plotly_styles, style_ids
 from eigerwatch.web.security import CONTENT_SECURITY_POLICY
 
 log = structlog.get_logger(__name__)
 
-STATIC = Path(str(resources.files("eigerwatch.web"))) / "static"
 _METHODS = ["GET", "HEAD"]
-
-
-class OwnFiles(StaticFiles):
-    """Our own files: kept by browsers, but asked for changes every time."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """Return a file that browsers revalidate."""
-        response = await super().get_response(path, scope)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 class Pages:
@@ -57,16 +39,24 @@ class Pages:
         stand_ins = "".join(
             f'<template id="{i}"></template>' for i in style_ids(script)
         )
-        self._with_plots = {
+        self._own = OwnFiles()
+        self._links = {
             "plotly_script": f"/assets/{script.name}",
             "plotly_styles": link + stand_ins,
         }
-        self._index = self._page("index.html")
-        self._runs = self._page("runs.html")
+        self._index = self._page("index.html", "page.js")
+        self._runs = self._page("runs.html", "runs.js")
+        self._docs = self._page("docs.html", "docs.js")
 
-    def _page(self, name: str) -> str:
+    def _page(self, name: str, script: str) -> str:
+        root = self._own.root
+        # All at once, instead of one depth of imports after the other.
+        ahead = "\n".join(
+            f'<link rel="modulepreload" href="{root}/{module}">'
+            for module in self._own.modules(script)
+        )
         page = (STATIC / name).read_text(encoding="utf-8")
-        return Template(page).substitute(self._with_plots)
+        return Template(page).substitute(self._links, own=root, modules=ahead)
 
     def router(self) -> APIRouter:
         """Return the routes; they are no part of the API's documentation."""
@@ -82,8 +72,7 @@ class Pages:
 
         @router.api_route("/docs", methods=_METHODS)
         def docs() -> Response:
-            page = (STATIC / "docs.html").read_text(encoding="utf-8")
-            return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
+            return HTMLResponse(self._docs, headers={"Cache-Control": "no-cache"})
 
         @router.api_route("/favicon.ico", methods=_METHODS)
         def icon() -> Response:
@@ -91,22 +80,16 @@ class Pages:
             return Response(content, media_type="image/svg+xml")
 
         @router.api_route("/assets/{name}", methods=_METHODS)
-        def asset(name: str, request: Request) -> Response:
+        async def asset(name: str, request: Request) -> Response:
             found = self._assets.get(name)
+            return answer(found, request) if found else not_found()
+
+        @router.api_route(ROOT + "/{path:path}", methods=_METHODS)
+        async def own(path: str, request: Request) -> Response:
+            found = self._own.find(path)
             if found is None:
-                return Response("no such file", 404, media_type="text/plain")
-            return _immutable(found, request)
+                return not_found()
+            file, newest = found
+            return answer(file, request, for_ever=newest)
 
         return router
-
-
-def _immutable(asset: Asset, request: Request) -> Response:
-    headers = {
-        "Cache-Control": "public, max-age=31536000, immutable",
-        "Vary": "Accept-Encoding",
-    }
-    accepted = request.headers.get("accept-encoding", "")
-    if "gzip" in accepted:
-        headers["Content-Encoding"] = "gzip"
-        return Response(asset.compressed, media_type=asset.media_type, headers=headers)
-    return Response(asset.content, media_type=asset.media_type, headers=headers)

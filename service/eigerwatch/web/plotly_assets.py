@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import re
-from dataclasses import dataclass
 from functools import cache
+
+from eigerwatch.web.assets import Asset, digest
 
 _RULES = re.compile(r"\{\"X,X div\":.*?\}(?=;for\()", re.DOTALL)
 _INSERTED = re.compile(r'if\(!document\.getElementById\("([0-9a-f]{64})"\)\)')
 _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _RULE = re.compile(rf"({_STRING}|[A-Za-z_$][\w$]*):({_STRING})")
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file that never changes under its name."""
-
-    name: str
-    media_type: str
-    content: bytes
-    compressed: bytes
 
 
 @cache
@@ -66,6 +55,4 @@ def _unquoted(text: str) -> str:
 
 def _asset(stem: str, suffix: str, media_type: str, text: str) -> Asset:
     content = text.encode()
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    name = f"{stem}-{digest}.{suffix}"
-    return Asset(name, media_type, content, gzip.compress(content, 9, mtime=0))
+    return Asset.of(f"{stem}-{digest(content)}.{suffix}", media_type, content)
