@@ -11,7 +11,12 @@ import numpy as np
 
 from eigerwatch.analysis.events.model import Event
 from eigerwatch.analysis.exclusion import mask_of
-from eigerwatch.export.files import is_stored, sums_csv_lines
+from eigerwatch.export.files import (
+    REGION_COLUMNS,
+    SUMS_COLUMNS,
+    is_stored,
+    sums_csv_lines,
+)
 from eigerwatch.export.nexus import Contents, write_nexus
 from eigerwatch.export.nexus_frames import PIECE, FrameState, Piece
 from eigerwatch.frames import RowReader, SeriesFrames
@@ -123,10 +128,20 @@ def write_series(
 def frame_lines(
     reader: Source, frames: SeriesFrames, key: str, start: int, stop: int
 ) -> Iterator[str]:
-    """Yield the frames of [start, stop) as CSV, in blocks of whole lines."""
-    names = np.array([state.name.lower() for state in FrameState])
+    """Yield the frames of [start, stop) as CSV, in blocks of whole lines.
+
+    Where `frames` are of a region, a frame stored with settings that lack it is
+    ``uncounted``.
+    """
+    names = np.array([*(state.name.lower() for state in FrameState), "uncounted"])
+    columns = SUMS_COLUMNS if frames.region is None else REGION_COLUMNS
     for first, rows, states in _pieces(reader, frames, key, start, stop):
-        yield from sums_csv_lines(rows, first + 1, names[states], header=first == start)
+        uncounted = is_stored(rows) & ~frames.take_region(rows, first)
+        rows["flags"][uncounted] = 0  # its cells stay empty
+        states[uncounted] = len(FrameState)
+        yield from sums_csv_lines(
+            rows, first + 1, names[states], columns=columns, header=first == start
+        )
 
 
 def _pieces(

@@ -332,25 +332,36 @@ class SeriesFrames:
         for first in range(start, stop, piece):
             last = min(first + piece, stop)
             rows = self._reader.rows(self.series, self.channel, first, last)
-            counted: np.ndarray | bool = True
-            if self.region is not None:
-                counted = self._take_region(self.region, rows, first)
+            counted = self.take_region(rows, first)
             for name in _COLUMNS:
                 self._data[name][first : first + len(rows)] = rows[name]
             self._data["counted"][first : first + len(rows)] = counted
         self._n = max(self._n, stop)
 
-    def _take_region(self, region: Region, rows: np.ndarray, first: int) -> np.ndarray:
+    def take_region(self, rows: np.ndarray, first: int) -> np.ndarray:
         """Put the region's counts in place of the frames', and return which have any.
 
         Which column is the region depends on the settings a frame was counted with.
+
+        Parameters
+        ----------
+        rows
+            (n,) `FRAME_RECORD`; total, kept and sentinel are changed.
+        first
+            Number of the first of them.
+
+        Returns
+        -------
+        (n,) bool; all true where the whole image is looked at.
         """
+        if self.region is None:
+            return np.ones(len(rows), np.bool_)
         table = self._reader.region_rows(
             self.series, self.channel, first, first + len(rows)
         )
         counted = np.zeros(len(rows), np.bool_)
         known = min(len(rows), len(table))  # the newest rows may hold no region
-        for version, column in region.columns:
+        for version, column in self.region.columns:
             if column >= table.shape[1]:
                 continue
             here = np.flatnonzero(rows["settings"][:known] == version)

@@ -78,11 +78,28 @@ def test_table_and_plot_of_a_region_are_downloaded(client: TestClient) -> None:
     assert "&lt;b&gt;c&lt;/b&gt;" in page.text
 
 
-def test_frames_of_a_region_are_not_in_the_csv(client: TestClient) -> None:
+def test_frames_of_a_region_are_downloaded(
+    client: TestClient, store: MemoryStore
+) -> None:
+    store.append(KEY, [5], skip=1)
+    store.show(KEY, rows(N + 2))
+    store.reject(KEY, 1)
+    store.update(KEY, meta=meta(("a",), ("a", "b")))
+    store.change_settings(KEY, 2000, 1)
     query = {"region": "b", "content": "frames"}
     response = client.get(f"{URL}/download.csv", params=query)
-    assert response.status_code == 400
-    assert "NeXus" in response.json()["detail"]
+    assert response.headers["content-disposition"].endswith('_b_frames.csv"')
+    lines = response.text.splitlines()
+    assert lines[0] == "frame,state,total,kept,sentinel"
+    assert lines[1] == "1,uncounted,,,"  # the older settings lack the region
+    assert lines[2] == "2,rejected,,,"
+    assert lines[2000] == "2000,uncounted,,,"
+    assert lines[2001] == "2001,stored,5000,0,0"
+    last = 1000 + 2 * (N + 1)
+    assert lines[N + 1 :] == [f"{N + 1},missing,,,", f"{N + 2},stored,{last},0,0"]
+
+    part = client.get(f"{URL}/download.csv", params={**query, "from": 1998, "to": 2003})
+    assert part.text.splitlines()[1:] == lines[1999:2004]
     query["region"] = "nowhere"
     assert client.get(f"{URL}/download.csv", params=query).status_code == 404
 

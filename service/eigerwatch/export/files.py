@@ -18,6 +18,7 @@ from eigerwatch.errors import ConfigError
 from eigerwatch.model import MISSING_TOTAL, FrameFlag
 
 SUMS_COLUMNS = ("total", "kept", "below", "above", "sentinel", "masked")
+REGION_COLUMNS = ("total", "kept", "sentinel")
 """Fields of a frame record that `sums_csv_lines` writes, after frame and state."""
 
 _LINES_PER_BLOCK = 4096
@@ -83,6 +84,7 @@ def sums_csv_lines(
     first_frame: int = 1,
     states: Sequence[str] | npt.NDArray[np.str_] | None = None,
     *,
+    columns: Sequence[str] = SUMS_COLUMNS,
     header: bool = True,
 ) -> Iterator[str]:
     """Yield the sums as CSV, in blocks of whole lines.
@@ -97,11 +99,13 @@ def sums_csv_lines(
         The origin's frame number of ``records[0]``, that is image_id + 1.
     states
         (n,) frame states; None: stored, rejected or missing, from the flags.
+    columns
+        Fields of the records to write.
     header
         Begin with the line of column names; False to continue a download.
     """
     if header:
-        yield ",".join(("frame", "state", *SUMS_COLUMNS)) + "\n"
+        yield ",".join(("frame", "state", *columns)) + "\n"
     stored = is_stored(records)
     if states is None:
         rejected = (records["flags"] & int(FrameFlag.REJECTED)) != 0
@@ -109,15 +113,15 @@ def sums_csv_lines(
         states = np.where(stored, "stored", absent)
     if len(states) != len(records):
         raise ValueError(f"{len(records)} records but {len(states)} states")
-    empty = "," * (len(SUMS_COLUMNS) - 1)
+    empty = "," * (len(columns) - 1)
     for start in range(0, len(records), _LINES_PER_BLOCK):
         block = slice(start, start + _LINES_PER_BLOCK)
-        cells_of = (records[name][block].tolist() for name in SUMS_COLUMNS)
-        columns = zip(*cells_of, strict=True)
-        rows = zip(states[block], stored[block].tolist(), columns, strict=True)
+        cells_of = (records[name][block].tolist() for name in columns)
+        cells = zip(*cells_of, strict=True)
+        rows = zip(states[block], stored[block].tolist(), cells, strict=True)
         yield "".join(
-            f"{frame},{state},{','.join(map(str, cells)) if valid else empty}\n"
-            for frame, (state, valid, cells) in enumerate(rows, first_frame + start)
+            f"{frame},{state},{','.join(map(str, numbers)) if valid else empty}\n"
+            for frame, (state, valid, numbers) in enumerate(rows, first_frame + start)
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from eigerwatch.export.files import table_csv
@@ -48,17 +48,11 @@ def create_router(watch: Watch) -> APIRouter:
     ) -> Response:
         """Return the statistics table, or one line per frame, as CSV.
 
-        Frames are numbered from 1 in the file, as the origin does; they are those of
-        the whole image. Those of all regions stand in the NeXus file.
+        Frames are numbered from 1 in the file, as the origin does. Those of all regions
+        at once stand in the NeXus file.
         """
         info, channel = resolved(watch, series, channel)
         place = resolved_region(info, region)
-        if place is not None and content == "frames":
-            raise HTTPException(
-                400,
-                "the frames of a region stand in the NeXus file (download.nxs); "
-                "as CSV there is its table (content=table)",
-            )
         n = info.ledgers[channel].highest + 1 if channel in info.ledgers else 0
         start, stop = clipped_range(start, stop, n)
         headers = attachment(_named(info.key, channel, place), f"{content}.csv")
@@ -66,7 +60,7 @@ def create_router(watch: Watch) -> APIRouter:
             scope = Scope("range", start=start, stop=stop)
             text = table_csv(watch.ticks.describe(info, channel, scope, place))
             return Response(text, media_type="text/csv", headers=headers)
-        frames = watch.ticks.frames.get(info, channel)
+        frames = watch.ticks.frames.get(info, channel, place)
         lines = frame_lines(watch.reader, frames, info.key, start, stop)
         return StreamingResponse(lines, media_type="text/csv", headers=headers)
 

@@ -86,7 +86,7 @@ export class SeriesChoice {
     if (this.region) ofRegion.set("region", this.region);
     for (const [id, path] of [
       ["get-table", `/download.csv?content=table&${ofRegion}`],
-      ["get-frames", `/download.csv?content=frames&${query}`],
+      ["get-frames", `/download.csv?content=frames&${ofRegion}`],
       ["get-nexus", `/download.nxs?${query}`],
       ["get-html", `/download.html?${ofRegion}`],
       ["get-report", `/report.html?${query}`],
