@@ -336,3 +336,10 @@ class TargetSettings(Section):
         Annotated[str, Field(pattern=r"^https?://[^\s/?#]+\S*$", max_length=2000)], ...
     ] = Field(default=(), max_length=16)
     """Addresses told by HTTP POST when the decision changes."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether any limit is set."""
+        figures = ("cv", "cv_beam", "drift", "line", "missing")
+        limits = (getattr(self, f"{name}_percent") for name in figures)
+        return any(limit is not None for limit in (self.min_mean, *limits))

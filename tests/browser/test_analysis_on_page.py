@@ -207,6 +207,51 @@ def test_go_or_no_go(
     expect(banner).to_have_attribute("data-decision", "past")
 
 
+@pytest.mark.parametrize("targets", [TargetSettings(cv_percent=1)])
+def test_what_the_limits_do_not_tell_is_said(page: Page, store: MemoryStore) -> None:
+    store.open(KEY)
+    store.append(KEY, [100, 100])
+    banner = page.locator("#go")
+    expect(banner).to_have_attribute("data-decision", "unknown")
+    expect(page.locator("#go-word")).to_have_text("NOT KNOWN")
+    expect(page.locator("#go-icon")).to_have_attribute("href", "#g-unknown")
+    expect(page.locator("#go-text")).to_contain_text("not enough")
+    store.away = "the disk is full"
+    expect(page.locator("#go-text")).to_contain_text("the disk is full")
+    store.away = None
+
+
+@pytest.mark.usefixtures("flowing")
+@pytest.mark.parametrize("targets", [TargetSettings(min_mean=1e9)])
+@pytest.mark.parametrize("scope", ["1", "3"])
+def test_without_beam_there_is_no_cv(page: Page, scope: str) -> None:
+    page.keyboard.press(scope)
+    expect(page.locator("#go-word")).to_have_text("NO BEAM")
+    expect(page.locator("#verdict")).to_have_text("no beam")
+    expect(page.locator("#verdict-icon")).to_have_attribute("href", "#v-no_beam")
+    expect(page.locator("#verdict-text")).to_contain_text("no beam: the mean of")
+    for figure in ("#cv", "#beam"):
+        expect(page.locator(figure)).to_have_text(DASH)
+    for under in ("#cv-interval", "#recent"):
+        expect(page.locator(under)).to_have_text("")
+    expect(page.locator("#shot")).to_have_text(f"shot-noise limit {DASH} %")
+    expect(page.locator("#mean")).not_to_have_text(DASH)
+    expect(page).to_have_title(re.compile(r"^no beam, collecting"))
+
+
+@pytest.mark.usefixtures("flowing")
+@pytest.mark.parametrize("targets", [TargetSettings(cv_percent=0.01)])
+def test_decision_and_alarm_come_by_polling_too(watched: Any, web: Any) -> None:
+    page = watched.page
+    page.route_web_socket(re.compile("/api/v1/live"), lambda socket: socket.close())
+    page.goto(web.url)
+    expect(page.locator("#link")).to_contain_text("by polling")
+    expect(page.locator("#go-word")).to_have_text("NO GO")
+    expect(page.locator("#go-scope")).to_contain_text("newest 60 s, since")
+    expect(page.locator("#alarm-word")).to_have_text("ALARM")
+    watched.check()
+
+
 def test_without_limits_there_is_no_banner(ready: Page) -> None:
     expect(ready.locator("#go")).to_be_hidden()
 

@@ -65,6 +65,11 @@ class Judged:
         """Whether a check of the run succeeds: all limits held, or none is set."""
         return self.decision == Decision.GO or self.text == NO_LIMITS
 
+    @property
+    def limited(self) -> bool:
+        """Whether any limit is set."""
+        return self.text != NO_LIMITS
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, safe for JSON."""
         return {

@@ -175,7 +175,9 @@ def create_router(watch: Watch, hub: LiveHub) -> APIRouter:
     @router.get("/status", tags=["status"])
     def status() -> schemas.Status:
         """Return what the source, the consumer and the store are doing."""
-        return describing.status(watch.look(), watch, hub.n_clients)
+        situation = watch.look()
+        message = hub.state_message(situation)
+        return describing.status(situation, message, hub.n_clients)
 
     @router.get(
         "/tick",

@@ -18,7 +18,7 @@ from eigerwatch.analysis.events.model import Event
 from eigerwatch.analysis.exclusion import Excluded
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.analysis.statistics import finite_or_none
-from eigerwatch.analysis.targets import Judged, judge
+from eigerwatch.analysis.targets import Decision, Judged, judge
 from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.framecache import FrameCache
 from eigerwatch.frames import Scope, SeriesFrames
@@ -296,24 +296,37 @@ class Assessor:
 
 
 def summary(answer: Answer) -> dict[str, Any]:
-    """Return the figures of an assessment that stand on a wall screen."""
+    """Return the figures of an assessment that stand on a wall screen.
+
+    Without beam a CV says nothing, and there is none.
+    """
     found = answer.assessment
+    told = _with_beam(found)
+    if answer.judged.decision == Decision.NO_BEAM:
+        told = dict.fromkeys(told)
+        told |= {"verdict": "no_beam", "verdict_text": answer.judged.text}
     return {
+        **told,
         "newest": answer.newest,
         "made": answer.made_ms,
         "usage": found.excluded.usage.as_dict(),
         "excluded": sum(found.excluded.usage.excluded.values()),
         "usage_text": str(found.excluded.usage),
+        "mean": finite_or_none(found.detrended.mean),
+        "drift_percent": finite_or_none(found.drift.rise_percent),
+        "drift_error_percent": finite_or_none(found.drift.rise_percent_error),
+        "line_percent": finite_or_none(found.strongest_line_percent),
+        "events": len(found.events),
+        "judged": {**answer.judged.as_dict(), "limited": answer.judged.limited},
+    }
+
+
+def _with_beam(found: Assessment) -> dict[str, Any]:
+    return {
         "cv_percent": finite_or_none(found.detrended.cv_percent),
         "cv_interval": found.uncertainty.cv_detrended.as_dict(),
         **found.shot.as_dict(),
         "cv_beam_interval": found.uncertainty.cv_beam.as_dict(),
         "verdict": found.judgement.verdict,
         "verdict_text": found.judgement.reason,
-        "mean": finite_or_none(found.detrended.mean),
-        "drift_percent": finite_or_none(found.drift.rise_percent),
-        "drift_error_percent": finite_or_none(found.drift.rise_percent_error),
-        "line_percent": finite_or_none(found.strongest_line_percent),
-        "events": len(found.events),
-        "judged": answer.judged.as_dict(),
     }

@@ -100,6 +100,17 @@ class BeamWatch:
             return replace(self._beam, judged=Judged(Decision.UNKNOWN, text, ()))
         return self._beam
 
+    @property
+    def brief(self) -> dict[str, Any]:
+        """What every page is told all the time."""
+        found = self.beam
+        return {
+            **found.judged.as_dict(),
+            "limited": self._targets.limited,
+            "since": found.since_ms,
+            "window_s": self.window_s,
+        }
+
     def look(self) -> Beam:
         """Judge now."""
         before = self._beam

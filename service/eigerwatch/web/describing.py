@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from eigerwatch.analysis.shot_noise import shot_noise
@@ -109,9 +110,16 @@ def events(series_key: str, found: list[StoredEvent]) -> schemas.Events:
     )
 
 
-def status(situation: Situation, watch: Watch, n_clients: int) -> schemas.Status:
-    """Return what the source, the consumer and the store are doing."""
-    message = watch.state_message(situation)
+def status(
+    situation: Situation, message: Mapping[str, Any], n_clients: int
+) -> schemas.Status:
+    """Return what the source, the consumer and the store are doing.
+
+    Parameters
+    ----------
+    message
+        The ``state`` message of the live protocol.
+    """
     owner = plain(situation.owner or {})
     return schemas.Status(
         source=message["source"],
@@ -126,5 +134,7 @@ def status(situation: Situation, watch: Watch, n_clients: int) -> schemas.Status
             **{name: owner.get(name) for name in ("owner", "host", "pid", "since_ms")},
         ),
         store=message["store"],
+        beam=message["beam"],
+        alarms=message["alarms"],
         clients=n_clients,
     )

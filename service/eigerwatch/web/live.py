@@ -152,6 +152,14 @@ class LiveHub:
         """Open connections."""
         return len(self._clients)
 
+    def state_message(self, situation: Situation) -> dict[str, Any]:
+        """Return the ``state`` message of the live protocol."""
+        return {
+            **self._watch.state_message(situation),
+            "beam": self._beam.brief,
+            "alarms": self._alarms.brief,
+        }
+
     async def run(self) -> None:
         """Read the store and hand out ticks until cancelled."""
         next_s = next_state_s = time.monotonic()
@@ -177,18 +185,7 @@ class LiveHub:
             if now_s >= next_state_s or seen != state or hurried:
                 next_state_s = now_s + HEARTBEAT_S
                 state = seen
-                found = self._beam.beam
-                text = tick.dumps(
-                    {
-                        **self._watch.state_message(situation),
-                        "beam": {
-                            **found.judged.as_dict(),
-                            "since": found.since_ms,
-                            "window_s": self._beam.window_s,
-                        },
-                        "alarms": self._alarms.brief,
-                    }
-                )
+                text = tick.dumps(self.state_message(situation))
                 for client in self._clients:
                     client.state = text
                     client.wake.set()

@@ -301,6 +301,10 @@ class Status(_Answer):
     consumer: Consumer
     store: str | None
     """What is wrong with the store; null: nothing."""
+    beam: dict[str, Any]
+    """Decision about the newest frames, since when, and whether any limit is set."""
+    alarms: dict[str, Any]
+    """The alarm that lasts, and a number that grows with every change."""
     clients: int
     """Live connections."""
 

@@ -5,45 +5,63 @@ import { set } from "./figures.js";
 
 const $ = (id) => document.getElementById(id);
 const VERDICTS = {
+  no_beam: "no beam",
   photon_limited: "photon-limited",
   mixed: "mixed",
   beam_limited: "beam-limited",
 };
 
-export function showTiles(header) {
-  const tiles = header?.tiles ?? {};
+const NO_CV = {
+  cv_percent: null, cv_interval: null, cv_shot_percent: null, cv_beam_percent: null, cv_beam_interval: null,
+};
+
+// What the tiles show of a header; dark: why there is no beam just now, or null.
+function figuresOf(header, dark) {
   const found = header?.assessment ?? null;
-  const figures = found ?? tiles;
+  const figures = found ?? header?.tiles ?? {};
+  return dark === null ? figures : { ...figures, ...NO_CV, verdict: "no_beam", verdict_text: dark };
+}
+
+export function cvOf(header, dark) {
+  return figuresOf(header, dark).cv_percent ?? null;
+}
+
+export function showTiles(header, dark = null) {
+  const found = header?.assessment ?? null;
+  const figures = figuresOf(header, dark);
   set("cv", fixed(figures.cv_percent, 3));
-  set("cv-interval", found ? interval(found.cv_interval) : "");
+  set("cv-interval", interval(figures.cv_interval));
   set("shot", `shot-noise limit ${fixed(figures.cv_shot_percent, 3)} %`);
-  set("recent", recent(header?.recent));
+  const lit = figures.verdict !== "no_beam";
+  set("recent", lit ? recent(header?.recent) : "");
   set("beam", fixed(figures.cv_beam_percent, 3));
-  set("beam-interval", (found && interval(found.cv_beam_interval)) || "without photon counting");
+  set("beam-interval", interval(figures.cv_beam_interval) || "without photon counting");
   set("mean", short(figures.mean));
   set("drift", fixed(figures.drift_percent, 3));
   const error = found?.drift_error_percent ?? null;
   set("drift-error", error === null ? "first to last frame" : `± ${fixed(error, 3)} % over the run`);
   set("excluded", integer(found?.excluded));
   set("excluded-kinds", found ? kinds(found.usage.excluded) : "frames left out");
-  showVerdict(header, found);
+  showVerdict(header, figures);
 }
 
-function showVerdict(header, found) {
-  const verdict = found?.verdict ?? null;
+function showVerdict(header, figures) {
+  const found = "verdict_text" in figures;
+  const verdict = figures.verdict ?? null;
   const tile = $("verdict-tile");
   tile.dataset.verdict = verdict ?? "none";
   $("verdict-icon").setAttribute("href", `#v-${verdict ?? "none"}`);
   const known = found && !verdict ? "not known" : "–";
   set("verdict", VERDICTS[verdict] ?? known);
   const waiting = header?.n ? "being assessed …" : "";
-  const text = found ? found.verdict_text : waiting;
+  const text = found ? figures.verdict_text : waiting;
   set("verdict-text", text);
   tile.title = text;
 }
 
 // "0.181 to 0.183 %"; empty where there is no interval.
-function interval({ low, high }) {
+function interval(between) {
+  const { low, high } = between ?? { low: null, high: null };
   return low === null || high === null ? "" : `95 %: ${fixed(low, 3)} to ${fixed(high, 3)} %`;
 }
 

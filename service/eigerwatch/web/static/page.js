@@ -2,6 +2,7 @@
 
 import { AlarmPanel } from "./alarms.js";
 import { showTiles } from "./assessment.js";
+import { withoutBeam } from "./beam.js";
 import { Connection } from "./connection.js";
 import { Events } from "./events.js";
 import * as figures from "./figures.js";
@@ -134,7 +135,7 @@ async function receiveTick(tick) {
   // An address may count regions; from now on it says the name.
   const counted = view.region !== null && !told.regions.includes(view.region);
   if (counted && told.region !== null) change({ region: told.region });
-  showTiles(told);
+  showTiles(told, withoutBeam(page.state, told));
   figures.showTable(told.stats);
   showControls();
   showAges();

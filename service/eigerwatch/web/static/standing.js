@@ -1,7 +1,7 @@
 // How things stand: source and link, ages of the values, banner, notice, title.
 
-import { showAssessed } from "./assessment.js";
-import { showBeam } from "./beam.js";
+import { cvOf, showAssessed } from "./assessment.js";
+import { showBeam, withoutBeam } from "./beam.js";
 import * as figures from "./figures.js";
 import { KIND_WORDS, STATE_WORDS, age, moment } from "./format.js";
 
@@ -40,9 +40,11 @@ export function showStanding(page, view, { zoomed, onSeries }) {
   const kind = KIND_WORDS[header?.kind ?? page.state?.kind];
   $("kind").hidden = !kind;
   set("kind", kind ?? "");
-  const cv = (header?.assessment ?? header?.tiles)?.cv_percent;
-  const figure = connected && cv !== null && cv !== undefined ? `${cv.toFixed(3)} % ` : "";
-  const word = connected ? STATE_WORDS[source] : STATE_WORDS[page.link];
+  const dark = withoutBeam(page.state, header);
+  const cv = cvOf(header, dark);
+  const figure = connected && cv !== null ? `${cv.toFixed(3)} % ` : "";
+  const lit = dark === null ? STATE_WORDS[source] : `no beam, ${STATE_WORDS[source]}`;
+  const word = connected ? lit : STATE_WORDS[page.link];
   document.title = `${kind ? `${kind} ` : ""}${figure}${word} · Eigerwatch`;
 }
 
