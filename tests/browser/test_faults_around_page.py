@@ -414,3 +414,34 @@ def test_a_browser_whose_clock_is_off_by_hours(
     )
     expect(page.locator("#banner")).to_contain_text(re.compile(r"\d s ago"))
     watched.check()
+
+
+def test_the_servers_clock_is_that_of_its_fastest_message(
+    watched: Any, web: RunningWeb
+) -> None:
+    page = watched.page
+    page.goto(web.url)
+    # Pairs of this computer's clock and the server's, in a message that comes then.
+    messages = [
+        (0, 900),  # 0.9 s ahead
+        (1000, 1900),
+        (2000, 2400),  # half a second on its way
+        (3000, -1100),  # five seconds
+        (4000, 4950),  # faster than any before
+        (70_000, 69_000),  # after a minute of silence: set back meanwhile
+    ]
+    told = page.evaluate(
+        """async (messages) => {
+          const { ServerClock } = await import("/static/server-clock.js");
+          let now = 0;
+          const clock = new ServerClock(() => now);
+          return messages.map(([at, server]) => {
+            now = at;
+            clock.hear(server);
+            return clock.now() - at;
+          });
+        }""",
+        messages,
+    )
+    assert told == [900, 900, 900, 900, 950, -1000]
+    watched.check()

@@ -15,6 +15,7 @@ import { Plots } from "./plots.js";
 import { Reference } from "./reference.js";
 import { ReplayPanel } from "./replay.js";
 import { SeriesChoice } from "./series.js";
+import { ServerClock } from "./server-clock.js";
 import { SettingsPanel } from "./settings.js";
 import { pill, showStanding } from "./standing.js";
 import { nextTask } from "./task.js";
@@ -28,6 +29,7 @@ const WITHOUT_TICK_MS = 3000; // then the plot library is started all the same
 const EVENT_MARGIN = 200; // frames shown on either side of a picked event
 const $ = (id) => document.getElementById(id);
 
+const serverClock = new ServerClock();
 const { view, problems } = readView(location.search);
 const page = {
   problems,
@@ -37,9 +39,8 @@ const page = {
   link: "disconnected",
   state: null,
   tick: null,
-  clockOffset: 0, // server minus browser [ms]
   lagMs: null,
-  serverNow: () => Date.now() + page.clockOffset,
+  serverNow: () => serverClock.now(),
   problem: null, // why there is no view as asked for
 };
 
@@ -154,8 +155,7 @@ async function receiveTick(tick) {
 
 function receiveState(state) {
   page.state = state;
-  const offset = state.now - Date.now();
-  page.clockOffset = Math.abs(offset) > 1000 ? offset : 0;
+  serverClock.hear(state.now);
   alarms.take(state.alarms);
   choice.refreshIfNew(state.series, state.source, state.others);
   const warnings = warningsOf(state).map((text) => {
