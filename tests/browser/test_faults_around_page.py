@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import wait_until
-from memory_store import MemoryStore
+from memory_store import MemoryStore, growing
 from playwright.sync_api import Browser, Page, Route, expect
 from proxy import proxied
 from redis_fixture import RunningServer, running_server
@@ -444,4 +444,70 @@ def test_the_servers_clock_is_that_of_its_fastest_message(
         messages,
     )
     assert told == [900, 900, 900, 900, 950, -1000]
+    watched.check()
+
+
+HIDEABLE = """
+  let hidden = false;
+  Object.defineProperty(document, "hidden", { get: () => hidden });
+  const frame = window.requestAnimationFrame;
+  window.requestAnimationFrame = (done) => (hidden ? 0 : frame(done));
+  window.hide = (wanted) => {
+    hidden = wanted;
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+"""
+
+
+@pytest.mark.parametrize("polling", [False, True])
+def test_a_page_behind_others_goes_on(
+    watched: Any, web: RunningWeb, filled: MemoryStore, beam: Any, polling: bool
+) -> None:
+    page = watched.page
+    page.add_init_script(HIDEABLE)
+    if polling:
+        page.route_web_socket(re.compile("/api/v1/live"), lambda socket: socket.close())
+    page.goto(web.url)
+    await_drawn(page, 2000)
+    page.evaluate("() => hide(true)")
+    for n in range(2010, 2060, 10):  # more than may stay unconfirmed
+        filled.append(KEY, beam.totals(10))
+        expect(page.locator("#frames")).to_contain_text(f"2\u202f0{n - 2000}")
+    expect(page.locator("#link")).to_contain_text("connected")
+    page.evaluate("() => hide(false)")
+    await_drawn(page, 2050)
+    filled.append(KEY, beam.totals(10))
+    await_drawn(page, 2060)
+    watched.check()
+
+
+@pytest.mark.parametrize("wall", [False, True])
+def test_a_service_that_was_updated(
+    watched: Any, web: RunningWeb, filled: MemoryStore, beam: Any, wall: bool
+) -> None:
+    page = watched.page
+
+    def updated(socket: Any) -> None:
+        def pass_on(message: str | bytes) -> None:
+            if isinstance(message, str) and '"hello"' in message:
+                message = message.replace("/static/", "/static/newer")
+            socket.send(message)
+
+        socket.connect_to_server().on_message(pass_on)
+
+    loads = []
+    page.on("load", lambda _: loads.append(1))
+    page.route_web_socket(re.compile("/api/v1/live"), updated)
+    with growing(filled, KEY, beam.totals):
+        page.goto(web.url + ("?wall=1" if wall else ""))
+        expect(page.locator("#warnings")).to_contain_text("updated: reload this page")
+        page.wait_for_timeout(1500)
+        assert len(loads) == 1  # not while frames come
+    filled.update(KEY, state="finished")
+    expect(page.locator("#source")).to_contain_text("finished")
+    if wall:
+        wait_until(lambda: page.evaluate("1") and len(loads) == 2, 20, "a reload")
+        expect(page.locator("#source")).to_contain_text("finished")
+    page.wait_for_timeout(2500)
+    assert len(loads) == (2 if wall else 1)  # not again and again
     watched.check()

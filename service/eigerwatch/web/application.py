@@ -106,8 +106,8 @@ def create_app(
     beam = BeamWatch(watch, assessor, targets)
     alarm_watch = AlarmWatch(watch, targets, alarms)
     beam.listeners.append(alarm_watch.look)
-    hub = LiveHub(watch, settings, beam, alarm_watch)
     pages = Pages()
+    hub = LiveHub(watch, settings, beam, alarm_watch, pages.root)
     index = summariser = None
     if run_store is not None:
         index = RunIndex(run_store, made_by(analysis, targets))

@@ -121,7 +121,19 @@ class _Client:
 
 
 class LiveHub:
-    """Serves all WebSocket clients from one clock."""
+    """Serves all WebSocket clients from one clock.
+
+    Parameters
+    ----------
+    watch
+        What all clients share.
+    settings
+        Host names under which it may be used, and the rate of the clock.
+    beam, alarms
+        What is told of the beam with every state.
+    files
+        Folder of the page's scripts, so that an older page notices.
+    """
 
     def __init__(
         self,
@@ -129,6 +141,7 @@ class LiveHub:
         settings: WebSettings,
         beam: BeamWatch,
         alarms: AlarmWatch,
+        files: str,
     ) -> None:
         self.allowed_hosts = settings.allowed_hosts
         self._watch = watch
@@ -141,6 +154,7 @@ class LiveHub:
             "server": f"eigerwatch {software_version()}",
             "epoch": watch.ticks.epoch,
             "tick_hz": settings.tick_hz,
+            "files": files,
         }
         self._clients: set[_Client] = set()
         self._told: dict[str, int] = {}

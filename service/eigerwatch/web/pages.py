@@ -40,6 +40,8 @@ class Pages:
             f'<template id="{i}"></template>' for i in style_ids(script)
         )
         self._own = OwnFiles()
+        self.root = self._own.root
+        """Folder of our own files, another one after every change of them."""
         self._links = {
             "plotly_script": f"/assets/{script.name}",
             "plotly_styles": link + stand_ins,

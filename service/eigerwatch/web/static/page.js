@@ -18,9 +18,10 @@ import { SeriesChoice } from "./series.js";
 import { ServerClock } from "./server-clock.js";
 import { SettingsPanel } from "./settings.js";
 import { pill, showStanding } from "./standing.js";
-import { nextTask } from "./task.js";
+import { nextTask, painted } from "./task.js";
 import { say } from "./toast.js";
 import { Toolbar } from "./toolbar.js";
+import { Update } from "./update.js";
 import { readView, writeView } from "./url.js";
 import { setWall } from "./wall.js";
 import { warningsOf } from "./warnings.js";
@@ -30,6 +31,7 @@ const EVENT_MARGIN = 200; // frames shown on either side of a picked event
 const $ = (id) => document.getElementById(id);
 
 const serverClock = new ServerClock();
+const update = new Update();
 const { view, problems } = readView(location.search);
 const page = {
   problems,
@@ -140,6 +142,7 @@ async function receiveTick(tick) {
   figures.showTable(told.stats);
   showControls();
   showAges();
+  if (document.hidden) return; // the figures stand in the title
   await nextTask(); // figures and plot in separate ones
   if (page.tick !== tick) return;
   try {
@@ -147,7 +150,7 @@ async function receiveTick(tick) {
   } catch (error) {
     plotFailed(error);
   }
-  await new Promise((done) => requestAnimationFrame(done));
+  await painted();
   page.lagMs = told.t_newest ? Math.max(0, page.serverNow() - told.t_newest) : null;
   markDrawn();
   if (!page.started) setTimeout(() => startPlotly().catch(plotFailed)); // after this is on the screen
@@ -158,7 +161,8 @@ function receiveState(state) {
   serverClock.hear(state.now);
   alarms.take(state.alarms);
   choice.refreshIfNew(state.series, state.source, state.others);
-  const warnings = warningsOf(state).map((text) => {
+  if (view.wall) update.reloadWall(state.source);
+  const warnings = [...warningsOf(state), update.text].filter(Boolean).map((text) => {
     const item = document.createElement("span");
     item.textContent = text;
     return item;
@@ -327,9 +331,12 @@ new ReplayPanel({ onShow: choose });
 new SettingsPanel();
 
 addEventListener("popstate", readAddress);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && page.tick) plots.draw(page.tick).then(markDrawn, plotFailed);
+});
 
 const connection = new Connection({
-  hello: () => {},
+  hello: ({ files }) => update.hear(files),
   state: receiveState,
   error: refused,
   event: (message) => {

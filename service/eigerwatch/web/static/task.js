@@ -13,3 +13,21 @@ export function nextTask() {
     channel.port2.postMessage(null);
   });
 }
+
+const unpainted = new Set();
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) unpainted.forEach((done) => done());
+});
+
+// What was drawn is about to be on the screen, or nobody can see it.
+export function painted() {
+  return new Promise((resolve) => {
+    if (document.hidden) return resolve();
+    const done = () => {
+      unpainted.delete(done);
+      resolve();
+    };
+    unpainted.add(done);
+    requestAnimationFrame(done);
+  });
+}
