@@ -175,6 +175,46 @@ def test_an_earlier_series_can_be_chosen(
     expect(page.locator("#notice")).to_be_hidden()
 
 
+def test_a_series_older_than_the_list(
+    page: Page, store: MemoryStore, beam: Any
+) -> None:
+    store.open("live:OLD", started_ms=1000, detector="EIGER OLD", channels=("a", "b"))
+    store.append("live:OLD", beam.totals(50))
+    store.append("live:OLD", beam.totals(50), channel="b")
+    for n in range(120):
+        store.open(f"live:{n:03}", started_ms=10**12 + n, state="finished")
+    page.goto(f"{page.url.partition('?')[0]}?series=live:OLD")
+    await_frames(page, "50")
+    expect(page.locator("#identity")).to_contain_text("EIGER OLD")
+    expect(page.locator("#series option:checked")).to_contain_text("1970")
+    expect(page.locator("#channel")).to_be_visible()
+    page.select_option("#channel", "b")
+    expect(page.locator("#get-frames")).to_have_attribute("href", re.compile("=b&"))
+
+
+def test_downloads_are_of_what_is_shown(page: Page, collecting: MemoryStore) -> None:
+    await_frames(page, "20\u202f000 / 100\u202f000")
+
+    def lines(link: str) -> list[str]:
+        with page.expect_download() as started:
+            page.locator(link).click()
+        return started.value.path().read_text(encoding="utf-8").splitlines()
+
+    expect(page.locator("#download-of")).to_have_text("whole series")
+    assert len(lines("#get-frames")) == 20_001
+    page.keyboard.press("3")
+    page.fill("#window", "500")
+    page.press("#window", "Enter")
+    expect(page.locator("#scope-text")).to_contain_text("19\u202f500 to 19\u202f999")
+    assert float(lines("#get-table")[1].split(",")[1]) == 500
+    assert len(lines("#get-frames")) == 20_001
+    page.goto(f"{page.url.partition('?')[0]}?from=100&to=200")
+    expect(page.locator("#download-of")).to_have_text("frames 100 to 199")
+    found = lines("#get-frames")
+    assert [found[1].split(",")[0], found[-1].split(",")[0]] == ["101", "200"]
+    assert "101" in "".join(lines("#get-html"))
+
+
 def test_the_next_series_shows_by_itself(
     page: Page, collecting: MemoryStore, beam: Any
 ) -> None:

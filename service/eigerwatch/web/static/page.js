@@ -4,6 +4,7 @@ import { AlarmPanel } from "./alarms.js";
 import { showTiles } from "./assessment.js";
 import { withoutBeam } from "./beam.js";
 import { Connection } from "./connection.js";
+import { showDownloads } from "./downloads.js";
 import { Events } from "./events.js";
 import * as figures from "./figures.js";
 import { clock } from "./format.js";
@@ -128,7 +129,7 @@ async function receiveTick(tick) {
   const other = page.tick && page.tick.header.series !== told.series;
   page.tick = tick;
   page.problem = null;
-  choice.shown(told.series, told.channel, told.region);
+  choice.shown(told.series, told.channel);
   if (other || events.series !== told.series || events.count < told.ev_seq) {
     if (other && (view.from !== null || view.to !== null || view.channel !== null)) {
       change({ channel: null, from: null, to: null });
@@ -140,6 +141,7 @@ async function receiveTick(tick) {
   if (counted && told.region !== null) change({ region: told.region });
   showTiles(told, withoutBeam(page.state, told));
   figures.showTable(told.stats);
+  showDownloads(view, told);
   showControls();
   showAges();
   if (document.hidden) return; // the figures stand in the title
@@ -191,6 +193,7 @@ function clear() {
   page.tick = null;
   showTiles(null);
   figures.showTable(null);
+  showDownloads(view, null);
   plots.setEvents([]);
   plots.clear().catch(plotFailed);
   showAges();

@@ -1,4 +1,4 @@
-// Choice of series and channel, what the chosen one is, and its downloads.
+// Choice of series and channel, what the chosen one is.
 
 import { KIND_WORDS, STATE_WORDS, integer, moment } from "./format.js";
 import { set } from "./figures.js";
@@ -12,6 +12,7 @@ export class SeriesChoice {
   constructor({ onSeries, onChannel, onList }) {
     this.onList = onList;
     this.list = [];
+    this.older = null; // what is known of the one shown, where the list ends before it
     this.current = null;
     this.seen = "";
     $("series").addEventListener("change", () => {
@@ -29,8 +30,23 @@ export class SeriesChoice {
     try {
       const response = await fetch(`/api/v1/series?limit=${LISTED}`);
       if (response.ok) this.list = (await response.json()).series;
+      if (this.current && !this.listed(this.current)) await this.readOlder(this.current);
     } catch { /* the link pill tells */ }
     this.show();
+  }
+
+  async readOlder(series) {
+    const response = await fetch(`/api/v1/series/${encodeURIComponent(series)}`);
+    this.older = response.ok ? await response.json() : null;
+  }
+
+  listed(series) {
+    return this.list.find((one) => one.series === series);
+  }
+
+  // What is known of the series shown.
+  info() {
+    return this.listed(this.current) ?? (this.older?.series === this.current ? this.older : null);
   }
 
   refreshIfNew(...what) {
@@ -40,13 +56,13 @@ export class SeriesChoice {
     this.refresh();
   }
 
-  shown(series, channel, region) {
-    if (series === this.current && channel === this.channel && region === this.region) return;
-    Object.assign(this, { channel, region });
+  shown(series, channel) {
+    if (series === this.current && channel === this.channel) return;
+    this.channel = channel;
     if (series === this.current) return this.show();
     this.current = series;
     this.show();
-    if (!this.list.some((s) => s.series === series)) this.refresh();
+    if (!this.listed(series)) this.refresh();
   }
 
   problem(text) {
@@ -54,47 +70,29 @@ export class SeriesChoice {
   }
 
   show() {
+    const info = this.info();
     const options = this.list.map((s) => this.option(s));
-    if (this.current && !this.list.some((s) => s.series === this.current)) {
-      options.unshift(option(this.current, this.current));
+    if (this.current && !this.listed(this.current)) {
+      options.unshift(info ? this.option(info) : option(this.current, this.current));
     }
     if (!options.length) options.push(option("", "none yet"));
     $("series").replaceChildren(...options);
     if (this.current) $("series").value = this.current;
-    const info = this.list.find((s) => s.series === this.current);
     const channels = info?.channels ?? [];
     $("channel").hidden = channels.length < 2;
     $("channel").replaceChildren(...channels.map((name) => option(name, name)));
     if (this.channel) $("channel").value = this.channel;
-    if (info) {
-      const parts = [`no. ${info.series_id ?? "?"}`, info.detector, info.started_ms && `started ${moment(info.started_ms)}`];
-      set("identity", parts.filter(Boolean).join(" · "));
-      $("identity").title = info.series;
-    }
-    this.link();
+    const parts = info
+      ? [info.detector, `no. ${info.series_id ?? "?"}`, info.started_ms && `started ${moment(info.started_ms)}`]
+      : [this.current];
+    const text = parts.filter(Boolean).join(" · ");
+    set("identity", text || "–");
+    $("identity").title = info ? `${text} · ${info.series}` : "";
     this.onList(this.list, this.current);
   }
 
   option(s) {
     return option(s.series, label(s));
-  }
-
-  link() {
-    const base = this.current && `/api/v1/series/${encodeURIComponent(this.current)}`;
-    const query = new URLSearchParams(this.channel ? { channel: this.channel } : {});
-    const ofRegion = new URLSearchParams(query);
-    if (this.region) ofRegion.set("region", this.region);
-    for (const [id, path] of [
-      ["get-table", `/download.csv?content=table&${ofRegion}`],
-      ["get-frames", `/download.csv?content=frames&${ofRegion}`],
-      ["get-nexus", `/download.nxs?${query}`],
-      ["get-html", `/download.html?${ofRegion}`],
-      ["get-report", `/report.html?${query}`],
-      ["get-pdf", `/report.pdf?${query}`],
-    ]) {
-      if (base) $(id).href = base + path;
-      else $(id).removeAttribute("href");
-    }
   }
 }
 
