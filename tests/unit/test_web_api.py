@@ -11,9 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 from helpers import wait_until
 from memory_store import MemoryStore
+from structlog.testing import capture_logs
 
 from eigerwatch.sections import WebSettings
 from eigerwatch.web.application import create_app
+from eigerwatch.web.beam import BeamWatch
+from eigerwatch.web.live import LiveHub
 from eigerwatch.web.tick import decode
 
 KEY = "live:01JABC"
@@ -282,6 +285,29 @@ def test_health(client: TestClient, store: MemoryStore, trouble: str) -> None:
     assert health["ok"] is (trouble == "none")
     assert health["process"] == "ok"
     assert (health["store"] == "ok") is (trouble != "store")
+
+
+@pytest.mark.parametrize("part", ["the live view", "the beam"])
+def test_a_part_that_has_ended_is_no_health(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    async def crash(_hub: LiveHub) -> None:
+        raise ValueError("of a kind that nobody thought of")
+
+    if part == "the beam":
+        monkeypatch.setattr(BeamWatch, "_run", lambda _beam: None)
+    else:
+        monkeypatch.setattr(LiveHub, "run", crash)
+    app = create_app(store, WebSettings())
+    with capture_logs() as logs, TestClient(app, base_url="http://127.0.0.1") as client:
+        response = client.get("/healthz")
+        assert response.status_code == 503
+        health = response.json()
+        assert health["ok"] is False
+        assert health["process"].startswith(part)
+        assert "restart the service" in health["process"]
+    ended = [log for log in logs if log["event"] == "live view ended"]
+    assert len(ended) == (part == "the live view")
 
 
 def test_polling_gives_the_same_bytes_until_nothing_is_new(

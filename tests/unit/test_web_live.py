@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from helpers import wait_until
 from memory_store import MemoryStore
 from starlette.testclient import WebSocketTestSession
+from structlog.testing import capture_logs
 
 from eigerwatch.sections import WebSettings
-from eigerwatch.web import watch
+from eigerwatch.web import live, ticks, watch
 from eigerwatch.web.application import create_app
+from eigerwatch.web.live import LiveHub
 from eigerwatch.web.tick import decode
+from eigerwatch.web.watch import Watch
 
 KEY = "live:01JABC"
 LIVE = "ws://127.0.0.1/api/v1/live"
@@ -310,3 +314,78 @@ def test_events_are_counted_beyond_those_kept(
             assert page.next("event")["fields"]["text"] == str(n)
         store.append(KEY, np.full(100, 1000))
         page.next("tick", ev_seq=20)
+
+
+def test_a_view_that_fails_is_refused_alone(
+    client: TestClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client is told once, the log once; the others go on, and so does it."""
+    bad, encode = "live:bad", ticks._encode
+    failures: list[str] = []
+
+    def encode_or_fail(*arguments: Any) -> bytes:
+        if arguments[2].series == bad:
+            failures.append(f"{len(failures)} is out of range")
+            raise ValueError(failures[-1])
+        return encode(*arguments)
+
+    monkeypatch.setattr(live, "RETRY_S", 0.1)
+    store.open(bad, started_ms=1)
+    store.open(KEY)
+    for key in (bad, KEY):
+        store.append(key, np.full(10, 1000))
+    with (
+        capture_logs() as logs,
+        client.websocket_connect(LIVE) as one,
+        client.websocket_connect(LIVE) as two,
+    ):
+        refused, other = Page(one), Page(two)
+        other.next("tick", series=KEY, n=10)
+        with monkeypatch.context() as patch:
+            patch.setattr(ticks, "_encode", encode_or_fail)
+            refused.say(t="view", series=bad)
+            text = refused.next("error")["text"]
+            assert text.startswith("this view failed: ValueError in eigerwatch.web.")
+            wait_until(lambda: len(failures) > 5, what="failures")
+            store.append(KEY, [1000])
+            other.next("tick", series=KEY, n=11)
+            kinds = {refused.receive()["t"] for _ in range(3)}
+            assert "error" not in kinds
+            assert client.get("/healthz").status_code == 200
+        refused.next("tick", series=bad)
+    (told,) = [log for log in logs if log["event"] == "view failed"]
+    assert isinstance(told["exc_info"], ValueError)
+    assert told["series"] == bad
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [(LiveHub, "_collect"), (Watch, "state_message")]
+)
+def test_a_round_that_fails_is_survived(
+    page: Page,
+    client: TestClient,
+    store: MemoryStore,
+    monkeypatch: pytest.MonkeyPatch,
+    part: type,
+    name: str,
+) -> None:
+    failures: list[int] = []
+
+    def fail(*_: object) -> None:
+        failures.append(len(failures))
+        raise MemoryError
+
+    store.open(KEY)
+    store.append(KEY, [1])
+    page.next("tick", n=1)
+    with capture_logs() as logs, monkeypatch.context() as patch:
+        patch.setattr(part, name, fail)
+        wait_until(lambda: len(failures) > 5, what="failures")
+        health = client.get("/healthz")
+        assert health.status_code == 503
+        assert "the live view fails: MemoryError" in health.json()["process"]
+    assert [log["event"] for log in logs].count("round failed") == 1
+    store.append(KEY, [2])
+    page.next("tick", n=2)
+    page.next("state")
+    wait_until(lambda: client.get("/healthz").status_code == 200, what="health")

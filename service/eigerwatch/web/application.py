@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -115,16 +114,14 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        clock = asyncio.create_task(hub.run())
+        hub.start()
         beam.start()
         if summariser is not None:
             summariser.start()
         try:
             yield
         finally:
-            clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await clock
+            await hub.stop()
             await run_in_threadpool(beam.stop)
             if summariser is not None:
                 await run_in_threadpool(summariser.stop)
@@ -173,19 +170,20 @@ def create_app(
     )
     def healthz() -> JSONResponse:
         """Return 200 where process, store and consumer work, else 503."""
-        health = _health(watch)
+        health = _health(watch, (hub.problem, beam.problem))
         return JSONResponse(health.model_dump(), 200 if health.ok else 503)
 
     return app
 
 
-def _health(watch: Watch) -> schemas.Health:
+def _health(watch: Watch, problems: Iterable[str | None]) -> schemas.Health:
     situation = watch.look()
+    process = "; ".join(problem for problem in problems if problem) or "ok"
     age_s = situation.consumer_age_s
     alive = age_s is not None and age_s < BEAT_LIMIT_S
     return schemas.Health(
-        ok=alive and situation.store_error is None,
-        process="ok",
+        ok=alive and situation.store_error is None and process == "ok",
+        process=process,
         store=situation.store_error or "ok",
         consumer="ok" if alive else "no sign of life",
         consumer_age_s=age_s,

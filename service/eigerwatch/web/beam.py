@@ -94,10 +94,9 @@ class BeamWatch:
     @property
     def beam(self) -> Beam:
         """The newest decision."""
-        watching = self._threads[0]
-        if watching.ident is not None and not watching.is_alive():
-            text = "the beam is not watched any more: restart the service, see its log"
-            return replace(self._beam, judged=Judged(Decision.UNKNOWN, text, ()))
+        if self.problem is not None:
+            judged = Judged(Decision.UNKNOWN, self.problem, ())
+            return replace(self._beam, judged=judged)
         return self._beam
 
     @property
@@ -110,6 +109,14 @@ class BeamWatch:
             "since": found.since_ms,
             "window_s": self.window_s,
         }
+
+    @property
+    def problem(self) -> str | None:
+        """Why there are no decisions any more; None: there are."""
+        watching = self._threads[0]
+        if watching.ident is None or watching.is_alive():
+            return None
+        return "the beam is not watched any more: restart the service, see its log"
 
     def look(self) -> Beam:
         """Judge now."""

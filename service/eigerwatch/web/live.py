@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -22,9 +23,12 @@ from eigerwatch.store.info import SeriesInfo
 from eigerwatch.web import tick
 from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.beam import BeamWatch
+from eigerwatch.web.failures import Failures
 from eigerwatch.web.regional import region_of
 from eigerwatch.web.ticks import PROTOCOL, Tick, Unit, View, points_for
 from eigerwatch.web.watch import LIVE, Situation, Watch
+
+log = structlog.get_logger(__name__)
 
 CREDIT = 2
 """Ticks that a client may leave unconfirmed."""
@@ -32,6 +36,8 @@ HEARTBEAT_S = 1.0
 EARLY = 0.7
 """Part of a client's period after which it gets a tick: rounds wait for frames, so that
 they do not come evenly."""
+RETRY_S = 1.0
+"""Time after which a view that failed is tried again [s]: all wait while it fails."""
 MAX_CLIENTS = 200
 MAX_TEXTS = 1000
 """Events waiting for one client; beyond, the oldest go: it reads them by REST."""
@@ -109,6 +115,8 @@ class _Client:
     texts: deque[str] = field(default_factory=lambda: deque(maxlen=MAX_TEXTS))
     refused: str | None = None
     """Why there is no such view, as last told."""
+    retry_s: float = 0.0
+    """When a view that failed is tried again, monotonic."""
     state: str | None = None
     tick: tuple[int, bytes] | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -116,7 +124,7 @@ class _Client:
     def wants_tick(self, now_s: float) -> bool:
         if self.view_changed:
             return True
-        due_s = self.sent_s + EARLY / self.view.hz
+        due_s = max(self.sent_s + EARLY / self.view.hz, self.retry_s)
         return len(self.unconfirmed) < CREDIT and self.tick is None and now_s >= due_s
 
 
@@ -160,6 +168,12 @@ class LiveHub:
         self._told: dict[str, int] = {}
         """How many events of each series were sent."""
         self._hurry = asyncio.Event()
+        self._clock: asyncio.Task[None] | None = None
+        self._failing: str | None = None
+        """What failed in the last round."""
+        self._failures = Failures()
+        self._state: object = None
+        self._next_state_s = time.monotonic()
 
     @property
     def n_clients(self) -> int:
@@ -174,10 +188,29 @@ class LiveHub:
             "alarms": self._alarms.brief,
         }
 
+    @property
+    def problem(self) -> str | None:
+        """Why clients get nothing any more; None: they do."""
+        if self._clock is not None and self._clock.done():
+            return "the live view has ended: restart the service, see its log"
+        if self._failing is not None:
+            return f"the live view fails: {self._failing}; see the service's log"
+        return None
+
+    def start(self) -> None:
+        """Begin to serve, in the running event loop."""
+        self._clock = asyncio.create_task(self.run())
+        self._clock.add_done_callback(_ended)
+
+    async def stop(self) -> None:
+        """End, also where the clock has ended by itself."""
+        if self._clock is not None:
+            self._clock.cancel()
+            await asyncio.wait([self._clock])
+
     async def run(self) -> None:
         """Read the store and hand out ticks until cancelled."""
-        next_s = next_state_s = time.monotonic()
-        state: object = None
+        next_s = time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
                 wait_s = max(0.0, next_s - time.monotonic())
@@ -188,21 +221,30 @@ class LiveHub:
             if not hurried:
                 period_s = self._period_s if self._clients else HEARTBEAT_S
                 next_s = max(next_s + period_s, now_s)
-                if self._clients:
+            try:
+                if not hurried and self._clients:
                     await run_in_threadpool(self._watch.await_flush)
-            clients = [c for c in self._clients if not hurried or c.view_changed]
-            situation = await self._round(clients, now_s)
-            seen = (
-                situation.judgement.state,
-                situation.series and situation.series.key,
-            )
-            if now_s >= next_state_s or seen != state or hurried:
-                next_state_s = now_s + HEARTBEAT_S
-                state = seen
-                text = tick.dumps(self.state_message(situation))
-                for client in self._clients:
-                    client.state = text
-                    client.wake.set()
+                clients = [c for c in self._clients if not hurried or c.view_changed]
+                situation = await self._round(clients, now_s)
+                self._tell_state(situation, now_s, hurried)
+                self._failing = None
+            # Whatever it is, the clock is everyone's: the next round may succeed.
+            except Exception as exc:
+                self._failing = self._failures.take("round failed", exc)
+
+    def _tell_state(self, situation: Situation, now_s: float, hurried: bool) -> None:
+        """Send everyone the state if it changed, or as heartbeat."""
+        seen = (
+            situation.judgement.state,
+            situation.series and situation.series.key,
+        )
+        if now_s < self._next_state_s and seen == self._state and not hurried:
+            return
+        text = tick.dumps(self.state_message(situation))
+        for client in self._clients:
+            client.state = text
+            client.wake.set()
+        self._state, self._next_state_s = seen, now_s + HEARTBEAT_S
 
     async def _round(self, clients: list[_Client], now_s: float) -> Situation:
         wanting = [client for client in clients if client.wants_tick(now_s)]
@@ -258,6 +300,14 @@ class LiveHub:
                 client.refused = text
             except StoreError:
                 continue  # the state message says so
+            # Whatever it is, it is about one view: the other clients get theirs.
+            except Exception as exc:
+                what = self._failures.take("view failed", exc, series=wanted.series)
+                text = f"this view failed: {what}; see the service's log"
+                if client.view_changed or client.refused != text:
+                    found.refusals[client] = error_message(text)
+                client.refused = text
+                client.retry_s = time.monotonic() + RETRY_S
             client.view_changed = False
         return found
 
@@ -323,6 +373,12 @@ class _Round:
     ticks: list[tuple[_Client, SeriesInfo, Tick]] = field(default_factory=list)
     events: dict[str, list[str]] = field(default_factory=dict)
     refusals: dict[_Client, str] = field(default_factory=dict)
+
+
+def _ended(clock: asyncio.Task[None]) -> None:
+    """Log an end of the clock that nobody asked for."""
+    if not clock.cancelled():
+        log.error("live view ended", exc_info=clock.exception())
 
 
 def event_message(series: str, event: StoredEvent) -> dict[str, Any]:

@@ -314,6 +314,7 @@ class Health(_Answer):
 
     ok: bool
     process: str
+    """``ok``, or what of the web process fails or has ended."""
     store: str
     consumer: str
     consumer_age_s: float | None
