@@ -8,26 +8,33 @@ from collections import OrderedDict
 from eigerwatch.frames import Region, RowReader, SeriesFrames
 from eigerwatch.store.info import SeriesInfo
 
-KEPT_REGIONS = 32
-"""Regions kept in memory,"""
-KEPT_REGION_FRAMES = 4_000_000
-"""and of so many frames, each some 40 bytes,"""
-LEAST_REGIONS = 4
+KEPT_SERIES = 64
+"""Channels of series kept in memory,"""
+KEPT_FRAMES = 8_000_000
+"""and of so many frames, each 37 bytes, up to twice that where a series grows,"""
+LEAST_SERIES = 8
 """but those used last always: who looks at them would read them anew each time."""
+KEPT_REGIONS = 32
+"""The same of regions,"""
+KEPT_REGION_FRAMES = 4_000_000
+"""whose frames take as much."""
+LEAST_REGIONS = 4
+
+_Kept = OrderedDict[tuple[str, str, str | None], SeriesFrames]
+"""Frames by series, channel and region, those used last at the end."""
 
 
 class FrameCache:
-    """The series looked at lately, at most `limit` of them in memory.
+    """The series looked at lately, in memory as far as they fit.
 
     Regions are counted apart: however many are looked at, the whole images stay.
     """
 
-    def __init__(self, reader: RowReader, limit: int = 8) -> None:
+    def __init__(self, reader: RowReader) -> None:
         self._reader = reader
-        self._limit = limit
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], SeriesFrames] = OrderedDict()
-        self._regions: OrderedDict[tuple[str, str, str], SeriesFrames] = OrderedDict()
+        self._series: _Kept = OrderedDict()
+        self._regions: _Kept = OrderedDict()
 
     def get(
         self, info: SeriesInfo, channel: str, region: Region | None = None
@@ -39,33 +46,22 @@ class FrameCache:
         region
             Whose counts are meant; None: those of the whole image.
         """
-        if region is not None:
-            return self._get_region(info, channel, region)
-        key = (info.key, channel)
+        kept = self._series if region is None else self._regions
+        key = (info.key, channel, None if region is None else region.name)
         with self._lock:
-            frames = self._kept.pop(key, None)
-            if frames is None:
-                frames = SeriesFrames(self._reader, info.key, channel)
-            self._kept[key] = frames
-            while len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
+            frames = kept.pop(key, None)
+            if frames is None or frames.region != region:  # its place changed
+                frames = SeriesFrames(self._reader, info.key, channel, region)
+            kept[key] = frames
+            _forget(self._series, KEPT_SERIES, KEPT_FRAMES, LEAST_SERIES)
+            _forget(self._regions, KEPT_REGIONS, KEPT_REGION_FRAMES, LEAST_REGIONS)
         frames.refresh(info)
         return frames
 
-    def _get_region(
-        self, info: SeriesInfo, channel: str, region: Region
-    ) -> SeriesFrames:
-        key = (info.key, channel, region.name)
-        with self._lock:
-            frames = self._regions.pop(key, None)
-            if frames is None or frames.region != region:  # its place changed
-                frames = SeriesFrames(self._reader, info.key, channel, region)
-            self._regions[key] = frames
-            known = sum(one.n for one in self._regions.values())
-            while len(self._regions) > LEAST_REGIONS and (
-                len(self._regions) > KEPT_REGIONS or known > KEPT_REGION_FRAMES
-            ):
-                _, gone = self._regions.popitem(last=False)
-                known -= gone.n
-        frames.refresh(info)
-        return frames
+
+def _forget(kept: _Kept, most: int, most_frames: int, least: int) -> None:
+    """Drop what was not used for longest, until few enough are left."""
+    known = sum(frames.n for frames in kept.values())
+    while len(kept) > least and (len(kept) > most or known > most_frames):
+        _, gone = kept.popitem(last=False)
+        known -= gone.n

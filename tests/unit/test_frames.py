@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from memory_store import MemoryStore
@@ -123,13 +125,44 @@ def test_rate_comes_from_the_arrivals(store: MemoryStore) -> None:
     assert frames.rate_hz() == pytest.approx(1e6, rel=1e-6)
 
 
-def test_cache_forgets_the_least_used(store: MemoryStore) -> None:
-    cache = FrameCache(store, limit=2)
-    for number in range(3):
+@pytest.mark.parametrize(("frames", "kept"), [(10**9, 64), (100, 10), (1, 8)])
+def test_the_cache_forgets_the_least_used(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, frames: int, kept: int
+) -> None:
+    monkeypatch.setattr("eigerwatch.framecache.KEPT_FRAMES", frames)
+    cache = FrameCache(store)
+    for number in range(70):
         store.open(f"live:{number}")
-        cache.get(store.info(f"live:{number}"), "threshold_1")
-    first = cache.get(store.info("live:0"), "threshold_1")
-    assert cache.get(store.info("live:0"), "threshold_1") is first
+        store.append(f"live:{number}", np.arange(10))
+        newest = cache.get(store.info(f"live:{number}"), "threshold_1")
+        cache.get(store.info("live:0"), "threshold_1")
+    assert [key for key, *_ in cache._series] == [
+        *(f"live:{number}" for number in range(71 - kept, 70)),
+        "live:0",
+    ]
+    assert cache.get(store.info("live:69"), "threshold_1") is newest
+
+
+def test_series_looked_at_in_turn_are_read_once(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = FrameCache(store)
+    read: list[str] = []
+    rows = store.rows
+
+    def count(key: str, *more: Any) -> np.ndarray:
+        read.append(key)
+        return rows(key, *more)
+
+    monkeypatch.setattr(store, "rows", count)
+    keys = [f"live:{number}" for number in range(20)]
+    for key in keys:
+        store.open(key)
+        store.append(key, np.arange(10))
+    for _ in range(3):
+        for key in keys:
+            assert cache.get(store.info(key), "threshold_1").n == 10
+    assert read == keys
 
 
 def test_every_reader_is_told_all_that_changed_since_it_looked(

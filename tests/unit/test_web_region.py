@@ -184,7 +184,7 @@ def test_the_cache_is_bounded_over_regions(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch, frames: int, kept: int
 ) -> None:
     monkeypatch.setattr("eigerwatch.framecache.KEPT_REGION_FRAMES", frames)
-    cache = FrameCache(store, limit=2)
+    cache = FrameCache(store)
     info = store.info(KEY)
     whole = cache.get(info, "threshold_1")
     regions = [Region(f"r{k}", ((0, 0),)) for k in range(40)]

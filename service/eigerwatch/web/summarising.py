@@ -88,7 +88,7 @@ class Summariser:
         # Its own frames and assessments, so that those looked at stay in memory.
         assessor = Assessor(
             self._reader,
-            FrameCache(self._reader, limit=1),
+            FrameCache(self._reader),
             self._notes,
             self._analysis,
             self._targets,
