@@ -21,7 +21,7 @@ from memory_store import MemoryNotes, MemoryStore
 from scenarios import scenario
 from stored_scenario import store_scenario
 
-from eigerwatch import runs
+from eigerwatch import framecache, runs
 from eigerwatch.analysis.assessment import Assessment, assess
 from eigerwatch.analysis.measured import Measured
 from eigerwatch.errors import StoreError
@@ -33,6 +33,8 @@ from eigerwatch.web import assessing
 from eigerwatch.web.application import create_app
 from eigerwatch.web.assessing import WHOLE, Assessor
 from eigerwatch.web.tick import decode
+from eigerwatch.web.ticks import Tick, View
+from eigerwatch.web.watch import Watch
 
 KEY = "live:01JABC"
 URL = f"/api/v1/series/{KEY}"
@@ -414,6 +416,41 @@ def test_what_is_asked_for_all_the_time_is_kept(
         scope = Scope("range", start=start, stop=start + 2000)
         assessor.assess(info, "threshold_1", scope)
         assert assessor.assess_soon(info, "threshold_1") is whole
+    assessor.close()
+
+
+def test_a_known_tick_of_a_finished_series_needs_no_frames(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that do not fit into memory together are not read at every look."""
+    monkeypatch.setattr(framecache, "KEPT_FRAMES", 1)
+    monkeypatch.setattr(framecache, "LEAST_SERIES", 1)
+    store.open("live:other", state="finished")
+    store.append("live:other", DRAWN.totals[:100])
+    cache = FrameCache(store)
+    assessor = Assessor(store, cache, None, AnalysisSettings(), TargetSettings())
+    monkeypatch.setattr(assessor, "assess_soon", lambda *_: None)
+    watch = Watch(store, cache, assessor)
+    read: list[str] = []
+    rows = store.rows
+
+    def count(key: str, *more: Any) -> np.ndarray:
+        read.append(key)
+        return rows(key, *more)
+
+    def look(key: str) -> Tick:
+        return watch.tick(View(key, "threshold_1"), store.info(key))
+
+    monkeypatch.setattr(store, "rows", count)
+    keys = [KEY, "live:other"]
+    first = [look(key) for key in keys]
+    assert [look(key) for key in keys] == first
+    assert read == keys
+
+    store.append(KEY, [5])
+    header, _ = decode(look(KEY).data)
+    assert header["n"] == N + 1
+    assert header["seq"] > first[1].seq
     assessor.close()
 
 

@@ -70,6 +70,8 @@ class Tick:
     data: bytes
     content: Hashable
     """Equal for ticks that say the same."""
+    basis: Hashable
+    """Equal where a new tick would say the same, unless frames are coming."""
 
 
 class TickBuilder:
@@ -90,15 +92,25 @@ class TickBuilder:
         self, view: View, info: SeriesInfo, judgement: Judgement, n_events: int = 0
     ) -> Tick:
         """Return the view's tick; the one built before where nothing changed."""
+        live = judgement.state in RECEIVING_STATES
+        answer = self.assessor.assess_soon(info, view.channel)
+        basis = (
+            info.ledgers.get(view.channel), info.started_ms, info.last_write_ms,
+            answer and answer.made_ms,
+            judgement, info.state, info.number_of_images, n_events,
+        )  # fmt: skip
+        with self._lock:
+            known = self._ticks.get(view)
+            if known is not None and known.basis == basis and not live:
+                self._ticks.move_to_end(view)
+                return known  # its frames might have to be read anew
         frames = self.frames.get(info, view.channel)
         drawn = frames
         if view.region is not None:
             drawn = self.frames.get(info, view.channel, view.region)
-        live = judgement.state in RECEIVING_STATES
-        answer = self.assessor.assess_soon(info, view.channel)
         left_out = answer.assessment.excluded.intervals if answer else ()
         with self._lock:
-            version = frames.version, drawn.version
+            version = _version(frames), _version(drawn)
             total = self._describe(frames, WHOLE, live, left_out)
             whole = self._describe(drawn, WHOLE, live, left_out)
             scoped = self._describe(drawn, view.scope, live, left_out)
@@ -117,7 +129,9 @@ class TickBuilder:
                     drawn, total.description, whole.description,
                     scoped.description, answer, recent,
                 )  # fmt: skip
-                known = Tick(self._seq, data, content)
+                known = Tick(self._seq, data, content, basis)
+            elif known.basis != basis:
+                known = replace(known, basis=basis)
             self._ticks[view] = known
             while len(self._ticks) > KEPT_TICKS:
                 self._ticks.popitem(last=False)
@@ -146,11 +160,11 @@ class TickBuilder:
         known = self._described.pop(key, None)
         now_s = time.monotonic()
         fresh = known is not None and (
-            known.version == (frames.version, left_out)
+            known.version == (_version(frames), left_out)
             or (live and frames.n > LONG_SERIES and now_s - known.made_s < 1)
         )
         if known is None or not fresh:
-            version = (frames.version, left_out)
+            version = (_version(frames), left_out)
             selection = frames.select(scope)
             used = ~mask_of(selection.positions, left_out)
             description = describe(selection.totals[used], selection.positions[used])
@@ -166,6 +180,11 @@ class _Described:
     version: Hashable
     made_s: float
     description: Description
+
+
+def _version(frames: SeriesFrames) -> tuple[int, int]:
+    """Return what no other content has: versions count anew where all is read anew."""
+    return frames.number, frames.version
 
 
 def _encode(
