@@ -13,8 +13,9 @@ from helpers import wait_until
 from memory_store import MemoryStore
 from structlog.testing import capture_logs
 
-from eigerwatch.sections import WebSettings
+from eigerwatch.sections import TargetSettings, WebSettings
 from eigerwatch.web.application import create_app
+from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.live import LiveHub
 from eigerwatch.web.tick import decode
@@ -308,6 +309,27 @@ def test_a_part_that_has_ended_is_no_health(
         assert "restart the service" in health["process"]
     ended = [log for log in logs if log["event"] == "live view ended"]
     assert len(ended) == (part == "the live view")
+
+
+def test_a_beam_that_cannot_be_judged_is_judged_again(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("of a kind that nobody thought of")
+
+    monkeypatch.setattr("eigerwatch.web.beam.PERIOD_S", 0.05)
+    app = create_app(store, WebSettings(), targets=TargetSettings(min_mean=1))
+    with capture_logs() as logs, TestClient(app, base_url="http://127.0.0.1") as client:
+
+        def text() -> str:
+            return str(get(client, "/api/v1/status")["beam"]["text"])
+
+        with monkeypatch.context() as broken:
+            broken.setattr(Assessor, "assess_live", fail)
+            wait_until(lambda: "judged: ValueError in" in text(), what="trouble")
+            assert get(client, "/healthz")["ok"] is True
+        wait_until(lambda: "there is beam" in text(), what="a decision")
+    assert [log["event"] for log in logs].count("beam not judged") == 1
 
 
 def test_polling_gives_the_same_bytes_until_nothing_is_new(

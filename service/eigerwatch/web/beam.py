@@ -19,6 +19,7 @@ from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.frames import Scope
 from eigerwatch.sections import TargetSettings
 from eigerwatch.web.assessing import Answer, Assessor
+from eigerwatch.web.failures import Failures
 from eigerwatch.web.watch import LIVE, Watch
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class BeamWatch:
         self._scope = Scope("seconds", last=self.window_s)
         self._beam = Beam(None, None, NOTHING, None, time.time() * 1000)
         self._stop = threading.Event()
+        self._failures = Failures()
         self._calls: queue.Queue[dict[str, Any] | None] = queue.Queue(MOST_WAITING)
         self._targets = targets
         self.listeners: list[Callable[[Beam], None]] = []
@@ -143,7 +145,14 @@ class BeamWatch:
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):
-            self.look()
+            try:
+                self.look()
+            # Whatever it is, the watch goes on: the next frames may be judged again.
+            except Exception as exc:
+                what = self._failures.take("beam not judged", exc)
+                text = f"the beam cannot be judged: {what}; see the service's log"
+                judged = Judged(Decision.UNKNOWN, text, ())
+                self._beam = replace(self._beam, judged=judged, answer=None)
 
     def _changed(self, before: Beam, now: Beam) -> None:
         log.info(
