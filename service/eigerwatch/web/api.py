@@ -11,7 +11,8 @@ from starlette.websockets import WebSocket
 from eigerwatch.analysis import decimate
 from eigerwatch.model import FRAME_RECORD
 from eigerwatch.web import describing, schemas
-from eigerwatch.web.live import LiveHub, ViewMessage
+from eigerwatch.web.live import LiveHub
+from eigerwatch.web.messages import ViewMessage
 from eigerwatch.web.parameters import (
     BINARY,
     PROBLEMS,

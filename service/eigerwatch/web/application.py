@@ -37,7 +37,8 @@ from eigerwatch.web import (
 from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.beam import BeamWatch
-from eigerwatch.web.live import LiveHub, software_version
+from eigerwatch.web.live import LiveHub
+from eigerwatch.web.messages import software_version
 from eigerwatch.web.ordering import CommandStore
 from eigerwatch.web.pages import Pages
 from eigerwatch.web.reading import AlarmStore, NoteStore, StoreReader

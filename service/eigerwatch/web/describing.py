@@ -10,7 +10,7 @@ from eigerwatch.analysis.statistics import Description
 from eigerwatch.store.events import StoredEvent
 from eigerwatch.store.info import Ledger, SeriesInfo
 from eigerwatch.web import schemas
-from eigerwatch.web.live import event_dict
+from eigerwatch.web.messages import event_dict
 from eigerwatch.web.watch import Situation, Watch, plain
 
 
