@@ -100,12 +100,33 @@ def test_page_draws_the_envelope_of_the_server(
     expected = envelope(38, values, stored)
     assert frames == expected.frames.tolist()
     exact = [
-        int(values[frame - 38]) if stored[frame - 38] else None for frame in frames
+        None if np.isnan(value) else int(values[frame - 38])
+        for frame, value in zip(frames, expected.values, strict=True)
     ]
     assert counts == exact
     alone, _ = drawn(page, 2)
     assert alone == expected.frames[expected.alone].tolist()
     assert 38 + n // 3 in frames
+
+
+def test_page_breaks_its_line_as_the_server_does_however_many_gaps_there_are(
+    page: Page, tmp_path: Path
+) -> None:
+    values, stored = series(100_000)
+    stored &= RNG.random(100_000) >= 0.05
+    path = tmp_path / "x.html"
+    write_html(path, values, stored, title="x", settings={}, first_frame=38)
+    opened(page, path)
+    frames, counts = drawn(page, 0)
+    expected = envelope(38, values, stored)
+    width = expected.bin_width
+    assert frames == expected.frames.tolist()
+    assert [count is None for count in counts] == np.isnan(expected.values).tolist()
+    assert drawn(page, 2)[0] == expected.frames[expected.alone].tolist()
+    assert page.inner_text("#drawn") == (
+        f"smallest and largest of every {width} frames drawn; "
+        f"gaps of fewer than {width} frames break the line once per {width}"
+    )
 
 
 def test_zoom_ends_at_the_stored_frames(page: Page, tmp_path: Path) -> None:

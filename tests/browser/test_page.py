@@ -123,6 +123,23 @@ def test_gaps_and_lost_frames_are_visible(
     expect(pieces).to_have_count(3)
 
 
+def test_a_line_over_many_gaps_is_broken_and_the_page_says_how(
+    page: Page, collecting: MemoryStore, beam: Any
+) -> None:
+    totals = beam.totals(25_000)
+    for start in range(0, 25_000, 50):
+        collecting.append(KEY, totals[start : start + 49], skip=1)
+    await_drawn(page, 45_000)
+    said = page.locator("#range-gaps")
+    expect(said).to_have_text(
+        re.compile(r"gaps of fewer than \d+ frames break the line once per \d+")
+    )
+    assert np.isnan(trace(page, "raw")["y"]).sum() > 300  # in 391 bins
+    zoom_in(page)
+    expect(page.locator("#range")).to_contain_text("every frame")
+    expect(said).to_be_empty()
+
+
 def test_zoom_shows_every_frame_and_its_statistics(
     page: Page, collecting: MemoryStore
 ) -> None:

@@ -130,6 +130,28 @@ def test_trace_shows_gaps(client: TestClient, store: MemoryStore) -> None:
     assert blocks["frame"][gap].tolist() == [20_000]
 
 
+def test_trace_of_many_gaps_stays_small_and_says_how_they_are_drawn(
+    client: TestClient, store: MemoryStore
+) -> None:
+    stored = np.random.default_rng(5).random(45_000) >= 0.05
+    store.open("live:gappy")
+    store.append("live:gappy", np.full(stored.size, 1000))
+    for frame in np.flatnonzero(~stored):
+        store.reject("live:gappy", frame)
+    url = "/api/v1/series/live:gappy/trace"
+    content = client.get(url, params={"px": 2000}).content
+    assert len(content) < 64_000
+    header, blocks = decode(content)
+    assert len(blocks["frame"]) <= 4000
+    assert header["shortest_gap"] == header["bin"] > 1
+    assert np.isnan(blocks["raw"]).sum() > 500
+    part = client.get(url, params={"px": 2000, "from": 5000, "to": 6000}).content
+    header, blocks = decode(part)
+    assert (header["bin"], header["shortest_gap"]) == (1, 1)
+    there = blocks["frame"][~np.isnan(blocks["raw"])]
+    np.testing.assert_array_equal(there, 5000 + np.flatnonzero(stored[5000:6000]))
+
+
 @pytest.mark.parametrize(
     ("query", "positions"),
     [

@@ -61,7 +61,7 @@ def store() -> MemoryStore:
     add_run(store, MIDDLE, 1, cv=0.001, number_of_images=5000)
     add_run(store, NEW, 2, cv=0.002)
     add_run(store, OPEN, 3, state="collecting")
-    store.reject(OLD, 10)
+    store.reject(OLD, 510)
     return store
 
 
@@ -214,7 +214,7 @@ def test_late_frames_make_a_run_pending_again(
     client: TestClient, store: MemoryStore
 ) -> None:
     judged(client)
-    store.fill(OLD, 10, 6_000_000)
+    store.fill(OLD, 510, 6_000_000)
     wait_until(lambda: judged(client)[OLD]["stored"] == 4000)
 
 

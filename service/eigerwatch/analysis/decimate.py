@@ -20,15 +20,17 @@ class Envelope:
     """
 
     frames: npt.NDArray[np.uint32]
-    """(m,) frame number of each point; at a break, the first one missing."""
+    """(m,) frame number of each point; at a break, the first one missing after the
+    point before, or the next bin's first where its own bin misses no more."""
     values: npt.NDArray[np.float32]
     """(m,) for display; NaN at a break."""
     alone: npt.NDArray[np.bool_]
-    """(m,) a frame between two gaps: no line passes through it, draw a marker."""
+    """(m,) a point between two breaks: no line passes through it, draw a marker."""
     bin_width: int
     """Frames per bin, a power of two; bins start at its multiples."""
     shortest_gap: int
-    """Shorter gaps [frames] are bridged; 1 unless there are too many to draw."""
+    """Gaps of so many frames break the line where they are; a shorter one may break
+    it at the end of its bin only, once for all gaps of the bin. 1: all gaps do."""
 
 
 def envelope(
@@ -40,7 +42,8 @@ def envelope(
     """Reduce consecutive frames to at most `max_points` points.
 
     Bins are anchored to absolute frame numbers, so that points stay where they are
-    when frames are appended; only when the bin width doubles are they merged.
+    when frames are appended; only when the bin width doubles are they merged. No
+    line from one bin to the next passes over missing frames.
 
     Parameters
     ----------
@@ -61,72 +64,29 @@ def envelope(
         stored = known if stored is None else known & stored
     if stored is not None and stored.shape != values.shape:
         raise ValueError(f"{values.shape} values but {stored.shape} stored")
-    if stored is None or stored.all():
-        runs = np.array([[0, values.size]] if values.size else [], np.intp)
-    else:
-        runs = _runs(stored)
-    width, shortest_gap, runs = _resolution(
-        runs.reshape(-1, 2), first_frame, max_points
-    )
-    kept = _extremes(values, stored, runs, first_frame, width)
-    return _with_breaks(values, kept, runs, first_frame, width, shortest_gap)
-
-
-def _runs(stored: npt.NDArray[np.bool_]) -> IndexArray:
-    """Return (r, 2) half-open ranges of stored frames."""
-    edges = np.flatnonzero(stored[1:] != stored[:-1]) + 1
-    if stored[0]:
-        edges = np.concatenate([[0], edges])
-    if stored[-1]:
-        edges = np.concatenate([edges, [stored.size]])
-    return edges.reshape(-1, 2)
-
-
-def _resolution(
-    runs: IndexArray, first_frame: int, max_points: int
-) -> tuple[int, int, IndexArray]:
-    """Return bin width, shortest gap and the runs that are left, so that all fits."""
-    width = shortest_gap = 1
+    if stored is not None and stored.all():
+        stored = None
+    n = values.size if stored is None else int(np.count_nonzero(stored))
+    width = 1
+    while min(width, 2) * -(-n // width) > max_points:
+        width *= 2
     while True:
-        if _points(runs, first_frame, width) <= max_points:
-            return width, shortest_gap, runs
-        # A wider bin helps against many frames, bridging against many gaps.
-        if 3 * len(runs) > max_points and shortest_gap <= width:
-            shortest_gap *= 2
-            runs = _bridge(runs, shortest_gap)
-        else:
-            width *= 2
-
-
-def _points(runs: IndexArray, first_frame: int, width: int) -> int:
-    """Return the most points that `runs` yield, breaks included."""
-    start, stop = runs[:, 0] + first_frame, runs[:, 1] + first_frame
-    pieces = (stop - 1) // width - start // width + 1
-    points = np.minimum(min(width, 2) * pieces, stop - start)
-    return int(points.sum()) + max(0, len(runs) - 1)
-
-
-def _bridge(runs: IndexArray, shortest_gap: int) -> IndexArray:
-    """Join runs with fewer than `shortest_gap` frames missing between them."""
-    wide = runs[1:, 0] - runs[:-1, 1] >= shortest_gap
-    start = runs[np.concatenate([[True], wide]), 0]
-    stop = runs[np.concatenate([wide, [True]]), 1]
-    return np.stack([start, stop], axis=1)
+        kept = _extremes(values, stored, first_frame, width)
+        # Most often the points alone are too many; then the breaks do not matter.
+        if kept.size <= max_points:
+            found = _with_breaks(values, stored, kept, first_frame, width)
+            if found.frames.size <= max_points:
+                return found
+        width *= 2
 
 
 def _extremes(
     values: npt.NDArray[Any],
     stored: npt.NDArray[np.bool_] | None,
-    runs: IndexArray,
     first_frame: int,
     width: int,
 ) -> IndexArray:
-    """Return the sorted indices of the smallest and largest frame of each piece.
-
-    A piece is what a bin and a run share.
-    """
-    if not len(runs):
-        return np.empty(0, np.intp)
+    """Return the sorted indices of each bin's smallest and largest stored frame."""
     if width == 1:
         return np.arange(values.size) if stored is None else np.flatnonzero(stored)
     head = -first_frame % width
@@ -148,27 +108,22 @@ def _extremes(
     )
     if stored is not None:
         rest = rest[stored[rest]]
-    rest_low, rest_high, rest_stop = _pieces(values, rest, runs, first_frame, width)
+    rest_low, rest_high, rest_last = _pieces(values, rest, first_frame, width)
     low = np.concatenate([low[~broken], rest_low])
     high = np.concatenate([high[~broken], rest_high])
-    stop = np.concatenate([start[~broken] + width, rest_stop])
+    last = np.concatenate([start[~broken] + width - 1, rest_last])
     # A constant piece keeps both its ends, else it would shrink to a point.
-    return np.unique(np.concatenate([low, np.where(low == high, stop - 1, high)]))
+    return np.unique(np.concatenate([low, np.where(low == high, last, high)]))
 
 
 def _pieces(
-    values: npt.NDArray[Any],
-    index: IndexArray,
-    runs: IndexArray,
-    first_frame: int,
-    width: int,
+    values: npt.NDArray[Any], index: IndexArray, first_frame: int, width: int
 ) -> tuple[IndexArray, IndexArray, IndexArray]:
-    """Return the lowest, highest and past-the-last index of each piece of `index`."""
+    """Return the lowest, highest and last index of each bin's part of `index`."""
     if not index.size:
         empty = np.empty(0, np.intp)
         return empty, empty, empty
-    run = np.searchsorted(runs[:, 0], index, side="right")
-    fresh = (np.diff((index + first_frame) // width) != 0) | (np.diff(run) != 0)
+    fresh = np.diff((index + first_frame) // width) != 0
     start = np.concatenate([[0], np.flatnonzero(fresh) + 1])
     part = values[index]
     piece = np.repeat(np.arange(start.size), np.diff(start, append=index.size))
@@ -176,29 +131,40 @@ def _pieces(
     at_high = np.flatnonzero(part == np.maximum.reduceat(part, start)[piece])
     low = at_low[np.searchsorted(at_low, start)]
     high = at_high[np.searchsorted(at_high, start)]
-    stop = index[np.append(start[1:], index.size) - 1] + 1
-    return index[low], index[high], stop
+    last = np.append(start[1:], index.size) - 1
+    return index[low], index[high], index[last]
 
 
 def _with_breaks(
     values: npt.NDArray[Any],
+    stored: npt.NDArray[np.bool_] | None,
     kept: IndexArray,
-    runs: IndexArray,
     first_frame: int,
     width: int,
-    shortest_gap: int,
 ) -> Envelope:
-    """Return the kept frames with a NaN where a gap lies between them."""
-    run = np.searchsorted(runs[:, 0], kept, side="right") - 1
-    new_run = np.diff(run) != 0
-    edge = np.concatenate([[True], new_run, [True]]) if kept.size else np.ones(1, bool)
-    alone = edge[1:] & edge[:-1]
-    at = np.flatnonzero(new_run) + 1
-    frames = np.insert(kept, at, runs[run[at - 1], 1]) + first_frame
+    """Return the kept frames with a NaN between bins where frames are missing.
+
+    A gap between the two points of a bin breaks the line after them, not between
+    them: the bin stays one short upright line, and does not fall into two dots.
+    """
+    missing = np.empty(0, np.intp) if stored is None else np.flatnonzero(~stored)
+    which = (kept + first_frame) // width
+    opens = np.flatnonzero(np.diff(which, prepend=-1))
+    closes = np.append(opens[1:], kept.size)[: opens.size] - 1
+    before = np.searchsorted(missing, kept)
+    broken = before[opens[1:]] > before[opens[:-1]]
+    at = opens[1:][broken]
+    # The first frame missing after the bin's last point, or the end of the bin.
+    edge = which[at] * width - first_frame
+    place = np.append(missing, np.iinfo(np.intp).max)[before[at - 1]]
+    no_line = np.zeros(kept.size + 1, np.bool_)
+    no_line[[0, -1]] = True
+    no_line[at] = True
+    frames = np.insert(kept, at, np.minimum(place, edge)) + first_frame
     return Envelope(
         frames=frames.astype(np.uint32),
         values=np.insert(values[kept].astype(np.float32), at, np.nan),
-        alone=np.insert(alone, at, False),
+        alone=np.insert(no_line[:-1] & no_line[1:], at, False),
         bin_width=width,
-        shortest_gap=shortest_gap,
+        shortest_gap=width if np.any(before[closes] > before[opens]) else 1,
     )

@@ -19,47 +19,56 @@
   }
 
   // The same envelope as on the server: bins anchored to frame numbers, the smallest
-  // and the largest frame of each, NaN where frames are missing.
-  function envelope(from, to, width, shortestGap, trend) {
+  // and the largest frame of each, NaN between bins where frames are missing.
+  function envelope(from, to, width, trend) {
     const points = { x: [], y: [], counts: [], aloneX: [], aloneY: [], aloneCounts: [] };
     let bin = -1, low = -1, high = -1, newest = -1, lowValue = 0, highValue = 0;
-    let runPoints = 0;
+    let binOpens = -1, binCloses = -1; // what is drawn of the bin before, as indices
+    let linePoints = 0, shortestGap = 1;
     const value = (i) => offset + values[i] - trend * (first + i - centre);
     const push = (i) => {
       const counts = value(i);
       points.x.push(first + i);
       points.y.push(counts / scale);
       points.counts.push(counts);
-      runPoints += 1;
+      linePoints += 1;
     };
-    const flush = () => {
-      if (low < 0) return;
-      const other = low === high ? newest : high; // a constant piece keeps both ends
-      push(Math.min(low, other));
-      if (other !== low) push(Math.max(low, other));
+    const firstMissing = (start, stop) => {
+      for (let i = start; i < stop; i++) if (Number.isNaN(values[i])) return i;
+      return -1;
     };
-    const endRun = () => {
-      if (runPoints === 1) {
+    const endLine = () => {
+      if (linePoints === 1) {
         points.aloneX.push(points.x.at(-1));
         points.aloneY.push(points.y.at(-1));
         points.aloneCounts.push(points.counts.at(-1));
       }
-      runPoints = 0;
+      linePoints = 0;
+    };
+    const flush = () => {
+      if (low < 0) return;
+      const other = low === high ? newest : high; // a constant piece keeps both ends
+      const opens = Math.min(low, other);
+      if (binOpens >= 0 && firstMissing(binOpens, opens) >= 0) {
+        const missing = firstMissing(binCloses, opens);
+        endLine();
+        points.x.push(missing < 0 ? bin * width : Math.min(first + missing, bin * width));
+        points.y.push(NaN);
+        points.counts.push(NaN);
+      }
+      binOpens = opens;
+      binCloses = Math.max(low, other);
+      push(binOpens);
+      if (binCloses !== binOpens) push(binCloses);
+      if (firstMissing(binOpens, binCloses) >= 0) shortestGap = width;
     };
     for (let i = from; i <= to; i++) {
       if (Number.isNaN(values[i])) continue;
-      const broken = newest >= 0 && i - newest - 1 >= shortestGap;
       const itsBin = Math.floor((first + i) / width);
-      if (broken || itsBin !== bin) {
+      if (itsBin !== bin) {
         flush();
         low = -1;
         bin = itsBin;
-      }
-      if (broken) {
-        endRun();
-        points.x.push(first + newest + 1);
-        points.y.push(NaN);
-        points.counts.push(NaN);
       }
       const here = value(i);
       const opens = low < 0;
@@ -68,20 +77,26 @@
       newest = i;
     }
     flush();
-    endRun();
-    return points;
+    endLine();
+    return { points, width, shortestGap };
   }
 
   function fittingEnvelope(from, to, trend) {
-    let width = 1, shortestGap = 1;
-    while (Math.min(width, 2) * Math.ceil((to - from + 1) / width + 1) > MAX_POINTS)
-      width *= 2;
+    let stored = 0, width = 1;
+    for (let i = from; i <= to; i++) stored += Number.isNaN(values[i]) ? 0 : 1;
+    while (Math.min(width, 2) * Math.ceil(stored / width) > MAX_POINTS) width *= 2;
     for (;;) {
-      const points = envelope(from, to, width, shortestGap, trend);
-      if (points.x.length <= MAX_POINTS) return { points, width };
-      if (shortestGap <= width) shortestGap *= 2;
-      else width *= 2;
+      const found = envelope(from, to, width, trend);
+      if (found.points.x.length <= MAX_POINTS) return found;
+      width *= 2;
     }
+  }
+
+  function told({ width, shortestGap }) {
+    if (width === 1) return "every stored frame drawn";
+    const gaps = shortestGap === 1 ? ""
+      : `; gaps of fewer than ${shortestGap} frames break the line once per ${width}`;
+    return `smallest and largest of every ${width} frames drawn${gaps}`;
   }
 
   function visible(range) {
@@ -97,9 +112,7 @@
     const raw = fittingEnvelope(from, to, 0);
     const detrended = fittingEnvelope(from, to, slope);
     const shown = Math.max(0, to - from + 1);
-    document.getElementById("drawn").textContent = raw.width === 1
-      ? "every stored frame drawn"
-      : `smallest and largest of every ${raw.width} frames drawn`;
+    document.getElementById("drawn").textContent = told(raw);
     return {
       x: [raw.points.x, detrended.points.x, raw.points.aloneX, detrended.points.aloneX],
       y: [raw.points.y, detrended.points.y, raw.points.aloneY, detrended.points.aloneY],

@@ -229,6 +229,7 @@ def _encode(
         "from": start,
         "to": stop,
         "bin": shown.bin_width,
+        "shortest_gap": shown.shortest_gap,
         "mean": finite_or_none(whole.mean),
         "slope": finite_or_none(whole.slope),
         "x_mid": finite_or_none(whole.centre),

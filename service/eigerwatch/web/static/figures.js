@@ -76,6 +76,9 @@ export function showNewest(header, serverNowMs) {
 }
 
 export function showRange(header, zoomed, axis) {
+  set("range-gaps", header?.shortest_gap > 1
+    ? `gaps of fewer than ${integer(header.shortest_gap)} frames break the line once per ${integer(header.bin)}`
+    : "");
   if (!header || !zoomed) return set("range", "whole series");
   const shown = header.bin > 1 ? `, smallest and largest of every ${header.bin}` : ", every frame";
   const time = (frame) => fixed(frame * header.frame_time_s, 3);
