@@ -38,6 +38,7 @@ class _Channel:
             outstanding=n - stored - rejected - missing,
             missing=missing,
             highest=n - 1,
+            late=int(np.count_nonzero(self.rows["flags"] & FrameFlag.LATE)),
             settled_below=self.settled_below,
         )
 
@@ -166,6 +167,7 @@ class MemoryStore:
             one = next(iter(series.channels.values()))
             rows = one.rows.copy()
             self._fill(rows[image_id : image_id + 1], np.array([total]), image_id)
+            rows["flags"][image_id] |= FrameFlag.LATE
             one.rows = rows
 
     def reject(self, key: str, image_id: int, reason: str = "payload") -> None:

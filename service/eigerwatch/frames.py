@@ -263,6 +263,16 @@ class SeriesFrames:
             )
             return first, after - first, n_rejected
 
+    def late(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return runs of frames in [start, stop) that came late: first, length."""
+        with self._lock:
+            stop = min(stop, self._n)
+            flags = self._data["flags"][start:stop]
+            late = self._stored(start, stop) & ((flags & int(FrameFlag.LATE)) != 0)
+            edges = np.flatnonzero(np.diff(late, prepend=False, append=False))
+            first, after = edges[::2] + start, edges[1::2] + start
+            return first, after - first
+
     def outstanding(self) -> np.ndarray:
         """Return the numbers of the frames that may still come, ascending."""
         with self._lock:

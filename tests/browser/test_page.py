@@ -123,6 +123,42 @@ def test_gaps_and_lost_frames_are_visible(
     expect(pieces).to_have_count(3)
 
 
+def test_the_strip_says_how_many_frames_are_missing_rejected_and_late(
+    page: Page, collecting: MemoryStore, beam: Any
+) -> None:
+    collecting.append(KEY, beam.totals(500), skip=12)
+    collecting.fill(KEY, 20_003, 6_485_000)
+    collecting.fill(KEY, 20_004, 6_485_000)
+    collecting.reject(KEY, 20_006)
+    await_drawn(page, 20_512)
+    texts = f"name => ({FIND})(name).text"
+    expect(page.locator("#missing")).to_have_text("9")
+    expect(page.locator("#late")).to_have_text("2")
+    assert page.evaluate(texts, "missing") == [
+        "frames 20\u202f000 to 20\u202f002: 3 missing"
+    ]
+    assert page.evaluate(texts, "rejected") == [
+        "frames 20\u202f005 to 20\u202f011: 6 missing, 1 rejected"
+    ]
+    assert page.evaluate(texts, "late") == ["frames 20\u202f003 to 20\u202f004: 2 late"]
+
+    # More runs than can be told apart: joined, and said so.
+    totals = beam.totals(10_000)
+    for start in range(0, 10_000, 10):
+        collecting.append(KEY, totals[start : start + 9], skip=1)
+    await_drawn(page, 30_512)
+    said = page.evaluate(texts, "missing") + page.evaluate(texts, "rejected")
+    assert len([text for text in said if "missing among frames" in text]) > 200
+    counts = [int(n) for text in said for n in re.findall(r"(\d+) missing", text)]
+    assert sum(counts) == 1009
+    assert sum("1 rejected" in text for text in said) == 1
+
+
+def test_no_late_frame_is_not_worth_a_word(page: Page, collecting: MemoryStore) -> None:
+    await_drawn(page, 20_000)
+    expect(page.locator("#late-shown")).to_be_hidden()
+
+
 def test_a_line_over_many_gaps_is_broken_and_the_page_says_how(
     page: Page, collecting: MemoryStore, beam: Any
 ) -> None:

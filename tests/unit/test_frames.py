@@ -70,6 +70,19 @@ def test_late_frames_fill_their_hole(store: MemoryStore, late: int) -> None:
     assert frames.span(late, late + 1)[0].tolist() == [77]
 
 
+def test_late_frames_are_told_as_runs(store: MemoryStore) -> None:
+    store.append(KEY, np.ones(100))
+    store.append(KEY, np.ones(100), skip=20)
+    for late in (103, 104, 110):
+        store.fill(KEY, late, 1)
+    frames = frames_of(store)
+
+    assert [part.tolist() for part in frames.late(0, 220)] == [[103, 110], [2, 1]]
+    assert [part.tolist() for part in frames.late(104, 110)] == [[104], [1]]
+    assert frames.ledger is not None
+    assert frames.ledger.late == 3
+
+
 def test_holes_tell_missing_from_rejected(store: MemoryStore) -> None:
     store.append(KEY, np.ones(100))
     store.append(KEY, np.ones(100), skip=20)

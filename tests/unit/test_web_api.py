@@ -22,6 +22,7 @@ from eigerwatch.web.tick import decode
 
 KEY = "live:01JABC"
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\x00"
+_SPAN = ("first", "len")
 URL = f"/api/v1/series/{KEY}"
 RNG = np.random.default_rng(7)
 TOTALS = RNG.poisson(26_892, 20_000)
@@ -150,6 +151,46 @@ def test_trace_of_many_gaps_stays_small_and_says_how_they_are_drawn(
     assert (header["bin"], header["shortest_gap"]) == (1, 1)
     there = blocks["frame"][~np.isnan(blocks["raw"])]
     np.testing.assert_array_equal(there, 5000 + np.flatnonzero(stored[5000:6000]))
+
+
+def test_joined_gaps_keep_their_counts(client: TestClient, store: MemoryStore) -> None:
+    rng = np.random.default_rng(6)
+    for skip in rng.integers(1, 6, 800):
+        store.append(KEY, np.full(rng.integers(1, 30), 1000), skip=skip)
+    absent = np.flatnonzero(store.rows(KEY, "threshold_1")["flags"] == 0)
+    for frame in rng.choice(absent, 300, replace=False):
+        store.fill(KEY, frame, 1000)
+    absent = np.flatnonzero(store.rows(KEY, "threshold_1")["flags"] == 0)
+    for frame in rng.choice(absent, 100, replace=False):
+        store.reject(KEY, frame)
+
+    def counted(**query: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return decode(client.get(f"{URL}/trace", params=query).content)
+
+    header, blocks = counted()
+    ledger = header["ledger"]
+    assert ledger["missing"] > 1000
+    assert ledger["late"] == 300
+    assert blocks["hole_missing"].sum() == ledger["missing"]
+    assert blocks["hole_rejected"].sum() == ledger["rejected"]
+    assert blocks["late_frames"].sum() == ledger["late"]
+    for kind, most, names in (
+        ("hole", 400, ("missing", "rejected")),
+        ("late", 100, ("frames",)),
+    ):
+        first, length = (blocks[f"{kind}_{name}"].astype(int) for name in _SPAN)
+        count = sum(blocks[f"{kind}_{name}"].astype(int) for name in names)
+        assert 0 < first.size <= most
+        assert np.all(first[1:] > first[:-1] + length[:-1])
+        assert np.all((count > 0) & (count <= length))
+        assert np.any(count < length)
+
+    # A part that needs no joining: every run is solid.
+    header, blocks = counted(**{"from": 25_000, "to": 26_000})
+    absent = store.rows(KEY, "threshold_1", 25_000, 26_000)["flags"] == 0
+    solid = blocks["hole_missing"] + blocks["hole_rejected"]
+    assert solid.tolist() == blocks["hole_len"].tolist()
+    assert solid.sum() == np.count_nonzero(absent)
 
 
 @pytest.mark.parametrize(

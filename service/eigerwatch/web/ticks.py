@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import uuid4
@@ -27,8 +27,10 @@ from eigerwatch.web.window import Windows
 
 PROTOCOL = 1
 MAX_POINTS = 4000
-MAX_HOLES = 500
-"""Runs of missing frames listed in one tick; more are joined."""
+MAX_HOLES = 400
+"""Runs of frames without data listed in one tick; more are joined."""
+MAX_LATE = 100
+"""Runs of frames that came late listed in one tick; more are joined."""
 LONG_SERIES = 200_000
 """Beyond so many frames, live statistics are renewed once a second only."""
 KEPT_TICKS = 64
@@ -213,7 +215,10 @@ def _encode(
     raw = unit * (shown.values.astype(np.float64) / mean)
     trend = slope * (shown.frames - centre)
     newest, newest_ns = frames.newest()
-    first, length, rejected = _join(*frames.holes(start, stop), shown.bin_width)
+    first, length, rejected = frames.holes(start, stop)
+    holes = _join(first, length, (length - rejected, rejected), MAX_HOLES)
+    first, length = frames.late(start, stop)
+    late = _join(first, length, (length,), MAX_LATE)
     ledger = frames.ledger
     header: dict[str, Any] = {
         "v": PROTOCOL,
@@ -267,9 +272,13 @@ def _encode(
         "raw": raw.astype(np.float32),
         "det": (raw - trend).astype(np.float32),
         "alone": shown.alone.astype(np.uint8),
-        "hole_first": first.astype(np.uint32),
-        "hole_len": length.astype(np.uint32),
-        "hole_rejected": rejected.astype(np.uint32),
+        "hole_first": holes[0],
+        "hole_len": holes[1],
+        "hole_missing": holes[2],
+        "hole_rejected": holes[3],
+        "late_first": late[0],
+        "late_len": late[1],
+        "late_frames": late[2],
     }
     return tick.encode(header, blocks)
 
@@ -288,23 +297,40 @@ def statistics(description: Description, scope: Scope) -> dict[str, Any]:
 
 
 def ledger_dict(ledger: Any) -> dict[str, int]:
-    """Return the counts that add up to the highest frame number + 1."""
-    names = ("stored", "rejected", "outstanding", "missing")
+    """Return the counts that add up to the highest frame number + 1, and late ones."""
+    names = ("stored", "rejected", "outstanding", "missing", "late")
     return {name: getattr(ledger, name) for name in names}
 
 
 def _join(
-    first: np.ndarray, length: np.ndarray, rejected: np.ndarray, width: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Join neighbouring holes until few enough are left to draw."""
-    while first.size > MAX_HOLES:
+    first: np.ndarray, length: np.ndarray, counts: Sequence[np.ndarray], most: int
+) -> list[np.ndarray]:
+    """Join neighbouring runs until few enough are left to draw.
+
+    Joined runs span the frames between them, too: the counts are added up apart.
+
+    Parameters
+    ----------
+    first, length
+        (r,) where each run begins, and the frames that it spans.
+    counts
+        (r,) each: frames of a kind in each run.
+    most
+        Runs that may be left.
+
+    Returns
+    -------
+    First, length and counts of the runs that are left, uint32 each.
+    """
+    width = 1
+    while first.size > most:
         width *= 2
         starts = np.flatnonzero(np.diff(first // width, prepend=-1))
         last = np.append(starts[1:], first.size) - 1
         length = first[last] + length[last] - first[starts]
-        rejected = np.add.reduceat(rejected, starts)
+        counts = [np.add.reduceat(count, starts) for count in counts]
         first = first[starts]
-    return first, length, rejected
+    return [column.astype(np.uint32) for column in (first, length, *counts)]
 
 
 def clipped(view: View, n: int) -> View:

@@ -67,6 +67,8 @@ export function showFacts(header, live, lagMs) {
     set(name, ledger ? integer(ledger[name]) : "–");
     $(name).classList.toggle("bad", name !== "outstanding" && Boolean(ledger?.[name]));
   }
+  $("late-shown").hidden = !ledger?.late;
+  set("late", integer(ledger?.late));
 }
 
 export function showNewest(header, serverNowMs) {

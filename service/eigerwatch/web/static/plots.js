@@ -11,7 +11,7 @@ import { nextTask } from "./task.js";
 
 const FEW = 7; // points; of fewer the quartiles say nothing
 const GROWING = ["collecting", "settling", "stalled"];
-const EMPTY = { frame: [], raw: [], det: [], alone: [], hole_first: [], hole_len: [], hole_rejected: [] };
+const EMPTY = { frame: [], raw: [], det: [], alone: [], hole_first: [], late_first: [] };
 
 export class Plots {
   // view: with y (robust, full) and axis (frame, time); onRange(from, to): the user

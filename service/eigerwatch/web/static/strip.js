@@ -1,7 +1,7 @@
 // The strip between the panels, with gaps, events and findings; and the panels' shades.
 
 import { colour } from "./figures.js";
-import { FOUND_WORDS, span as framesText } from "./format.js";
+import { FOUND_WORDS, integer, span as framesText } from "./format.js";
 import { MainPart } from "./main-part.js";
 
 const EVENT_SYMBOLS = {
@@ -45,27 +45,49 @@ export class StripPlot extends MainPart {
   }
 }
 
+// "frame 7: 1 missing"; or, where other frames lie between, "3 missing, 1 rejected
+// among frames 7 to 20".
+function runText(first, length, counts) {
+  const frames = framesText(first, first + length - 1, "frame");
+  const said = counts.filter(([count]) => count > 0);
+  const what = said.map(([count, word]) => `${integer(count)} ${word}`).join(", ");
+  return isSolid(length, counts) ? `${frames}: ${what}` : `${what} among ${frames}`;
+}
+
+function isSolid(length, counts) {
+  return counts.reduce((sum, [count]) => sum + count, 0) === length;
+}
+
 function stripTraces(blocks, events, [from, to]) {
   const base = { type: "scatter", mode: "markers" };
-  const runs = { x: [], y: [] };
+  const solid = { x: [], y: [] };
+  const joined = { x: [], y: [] };
   const missing = { x: [], y: [], text: [] };
   const rejected = { x: [], y: [], text: [] };
-  for (let i = 0; i < blocks.hole_first.length; i += 1) {
-    const first = blocks.hole_first[i];
-    const length = blocks.hole_len[i];
-    const bad = blocks.hole_rejected[i];
-    runs.x.push(first - 0.5, first + length - 0.5, null);
-    runs.y.push(0, 0, null);
-    const kind = bad > 0 ? rejected : missing;
+  const late = { x: [], y: [], text: [] };
+  const mark = (kind, first, length, counts) => {
     kind.x.push(first + (length - 1) / 2);
     kind.y.push(0);
-    const last = first + length - 1;
-    const what = bad > 0 ? `${bad} rejected` : `${length} missing`;
-    kind.text.push(length > 1 ? `frames ${first} to ${last}: ${what}` : `frame ${first}: ${what}`);
+    kind.text.push(runText(first, length, counts));
+  };
+  for (let i = 0; i < blocks.hole_first.length; i += 1) {
+    const [first, length] = [blocks.hole_first[i], blocks.hole_len[i]];
+    const counts = [[blocks.hole_missing[i], "missing"], [blocks.hole_rejected[i], "rejected"]];
+    const run = isSolid(length, counts) ? solid : joined;
+    run.x.push(first - 0.5, first + length - 0.5, null);
+    run.y.push(0, 0, null);
+    mark(blocks.hole_rejected[i] > 0 ? rejected : missing, first, length, counts);
+  }
+  for (let i = 0; i < blocks.late_first.length; i += 1) {
+    mark(late, blocks.late_first[i], blocks.late_len[i], [[blocks.late_frames[i], "late"]]);
   }
   const hovertemplate = "%{text}<extra></extra>";
+  const line = { ...base, mode: "lines", hoverinfo: "skip" };
   const traces = [
-    { ...base, ...runs, mode: "lines", hoverinfo: "skip", name: "gaps", line: { color: colour("--missing"), width: 6 } },
+    { ...line, ...solid, name: "gaps", line: { color: colour("--missing"), width: 6 } },
+    // Thinner: there are stored frames in between.
+    { ...line, ...joined, name: "gaps, joined", line: { color: colour("--missing"), width: 2 } },
+    { ...base, ...late, hovertemplate, name: "late", marker: { symbol: "hourglass-open", size: 9, color: colour("--text") } },
     { ...base, ...missing, hovertemplate, name: "missing", marker: { symbol: "x-thin", size: 9, color: colour("--missing"), line: { color: colour("--missing"), width: 2 } } },
     { ...base, ...rejected, hovertemplate, name: "rejected", marker: { symbol: "diamond", size: 9, color: colour("--alarm") } },
   ];
