@@ -25,15 +25,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from chromium import chromium
-from page_probe import Probe
-from playwright.sync_api import CDPSession
+from bare_chromium import BareBrowser, bare_chromium
 from running_demo import resident_mb, running_demo
 
 DAY_S = 86_400
 COLLECTIONS = 4
 """Samples of which the least is kept,"""
-APART_MS = 3000
+APART_S = 3.0
 WARM_UP = 0.25
 """Part of the run that no slope is taken of: caches fill."""
 CERTAIN = 2
@@ -83,20 +81,13 @@ def verdict(figure: Figure, rise: float, error: float, seconds: float) -> str:
     return "not decided"
 
 
-def renderer_mb(system: CDPSession) -> float:
-    """Return the resident memory of the page's process, the largest of its kind."""
-    processes = system.send("SystemInfo.getProcessInfo")["processInfo"]
-    return max(resident_mb(one["id"]) for one in processes if one["type"] == "renderer")
-
-
-def sample(probe: Probe, system: CDPSession, web_pid: int) -> list[float]:
+def sample(browser: BareBrowser, web_pid: int) -> list[float]:
     """Return all figures, each the least of some."""
     found = []
     for _ in range(COLLECTIONS):
-        probe.page.wait_for_timeout(APART_MS)
-        own = probe.settled()
-        row = [own["heap_mb"], own["nodes"], own["listeners"]]
-        found.append([*row, renderer_mb(system), resident_mb(web_pid)])
+        time.sleep(APART_S)
+        row = [*browser.page.settled(), browser.renderer_mb(), resident_mb(web_pid)]
+        found.append(row)
     return [float(value) for value in np.min(found, axis=0)]
 
 
@@ -132,10 +123,9 @@ def soak(hours: float, every_s: float, options: list[str], headed: bool) -> int:
     rows: list[list[float]] = []
     with ExitStack() as stack:
         demo = stack.enter_context(running_demo(*options))
-        browser = stack.enter_context(chromium(headed=headed))
-        probe = Probe(browser, demo.url, keep_ticks=False)
-        probe.open()
-        system = browser.new_browser_cdp_session()
+        browser = stack.enter_context(bare_chromium(headed=headed))
+        page = browser.page
+        page.open(demo.url)
         print(f"{browser.version}, {'headed' if headed else 'headless'}, {demo.url}")
         print("hours", *(f"{figure.name:>12}" for figure in FIGURES), "      ticks")
         began = time.monotonic()
@@ -144,15 +134,15 @@ def soak(hours: float, every_s: float, options: list[str], headed: bool) -> int:
         try:
             while True:
                 due += every_s
-                probe.page.wait_for_timeout(max(0.0, 1000 * (due - time.monotonic())))
+                time.sleep(max(0.0, due - time.monotonic()))
                 if not demo.alive:
                     raise AssertionError("the demo ended")
-                row = sample(probe, system, demo.web_pid)
-                drawn = int(probe.page.evaluate("() => document.body.dataset.seq"))
+                row = sample(browser, demo.web_pid)
+                drawn = int(page.evaluate("document.body.dataset.seq"))
                 if drawn == seq:
                     raise AssertionError("the page draws nothing any more")
-                if any(probe.faults().values()):
-                    raise AssertionError(f"the page failed: {probe.faults()}")
+                if faults := page.evaluate("faults"):
+                    raise AssertionError(f"the page failed: {faults}")
                 seq = drawn
                 times.append(time.monotonic() - began)
                 rows.append(row)
