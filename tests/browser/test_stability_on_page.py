@@ -151,6 +151,26 @@ def test_a_stretch_is_used_alone_and_undone(opened: Page, notes: MemoryNotes) ->
     expect(only).to_be_enabled()
 
 
+def test_the_newest_decision_is_undone_wherever_it_was_made(
+    opened: Page, notes: MemoryNotes
+) -> None:
+    opened.fill("#frame-to", "9")
+    opened.keyboard.press("Enter")
+    opened.keyboard.press("x")
+    expect(opened.locator("#decided")).to_have_text("Excluded: frames 0 to 9.")
+    opened.keyboard.press("r")
+    opened.locator("#segment-only").scroll_into_view_if_needed()
+    opened.click("#segment-only")
+    expect(opened.locator("#segment-said")).to_contain_text("In use: only frames")
+    assert len(notes.exclusions(KEY)) > 1
+    opened.keyboard.press("z")
+    expect(opened.locator("#segment-said")).to_have_text("Undone.")
+    assert [(edit.first, edit.last) for edit in notes.exclusions(KEY)] == [(0, 9)]
+    opened.keyboard.press("z")
+    expect(opened.locator("#decided")).to_have_text("Undone.")
+    assert notes.exclusions(KEY) == []
+
+
 def test_a_decision_that_is_refused_is_said(opened: Page, notes: MemoryNotes) -> None:
     opened.route(
         "**/exclusions",

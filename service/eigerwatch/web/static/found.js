@@ -19,7 +19,8 @@ export class Found {
     this.rows = new Map();
     this.events = [];
     this.series = null;
-    this.undone = null;
+    this.undone = null; // { series, id } of the last decision
+    this.deciding = null; // the one on its way
     this.panel = new Panel($("found-panel"), {
       everyMs: EVERY_MS,
       always: true,
@@ -112,14 +113,19 @@ export class Found {
 
   decideEvent(event) {
     const by = event.excluded_by;
-    if (by) this.decide(by.first, by.last ?? END, false, event.reason);
-    else this.decide(event.first, event.last, true, event.reason);
+    if (by) this.decide({ first: by.first, last: by.last ?? END }, false, { why: event.reason });
+    else this.decide(event, true, { why: event.reason });
   }
 
-  // Frames first..last do not count any more (excluded), or count again.
-  async decide(first, last, excluded, why = "") {
-    const { series } = this;
-    if (!series) return;
+  // Frames first..last do not count any more (excluded), or count again. Resolves to
+  // what is to be told.
+  decide(frames, excluded, more = {}) {
+    this.deciding = this.decideNow(frames, excluded, more);
+    return this.deciding;
+  }
+
+  async decideNow({ first, last }, excluded, { why = "", series = this.series }) {
+    if (!series) return "";
     const reason = ($("reason").value.trim() || why).slice(0, 4000);
     const body = { first, last, excluded, reason, author: author() };
     const frames = last === END ? `frames from ${integer(first)} on` : span(first, last, "frame");
@@ -130,24 +136,27 @@ export class Found {
     } catch (error) {
       this.say(`Not done: ${error.message}`, null);
     }
-    this.decided();
+    return this.decided();
   }
 
   async undo() {
-    if (!this.undone) return;
-    const { series, id } = this.undone;
+    const { undone } = this;
+    if (!undone) return "";
+    this.undone = null; // so that it is not asked for twice
     try {
-      await ask(seriesPath(series, `/exclusions/${encodeURIComponent(id)}`), { method: "DELETE" });
+      const path = seriesPath(undone.series, `/exclusions/${encodeURIComponent(undone.id)}`);
+      await ask(path, { method: "DELETE" });
       this.say("Undone.", null);
     } catch (error) {
-      this.say(`Not undone: ${error.message}`, this.undone);
+      this.say(`Not undone: ${error.message}`, undone);
     }
-    this.decided();
+    return this.decided();
   }
 
   decided() {
     this.panel.hurry();
     this.onDecided();
+    return $("decided").textContent;
   }
 
   say(text, undone) {

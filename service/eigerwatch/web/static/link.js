@@ -2,7 +2,7 @@
 
 import { writeView } from "./url.js";
 
-// header: of the tick shown, or null.
+// header: of the tick shown, with the frames wanted, or null.
 export function linkOf(view, header) {
   const pinned = { ...view };
   if (header?.n) Object.assign(pinned, { series: header.series, from: header.from, to: header.to });

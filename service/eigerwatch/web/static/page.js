@@ -13,6 +13,8 @@ import { remember } from "./memory.js";
 import { Panels } from "./panels.js";
 import { loadPlotly } from "./plotly.js";
 import { Plots } from "./plots.js";
+import { RangeFields } from "./range-fields.js";
+import { Ranges } from "./ranges.js";
 import { Reference } from "./reference.js";
 import { ReplayPanel } from "./replay.js";
 import { SeriesChoice } from "./series.js";
@@ -28,7 +30,6 @@ import { setWall } from "./wall.js";
 import { warningsOf } from "./warnings.js";
 
 const WITHOUT_TICK_MS = 3000; // then the plot library is started all the same
-const EVENT_MARGIN = 200; // frames shown on either side of a picked event
 const $ = (id) => document.getElementById(id);
 
 const serverClock = new ServerClock();
@@ -37,6 +38,7 @@ const { view, problems } = readView(location.search);
 const page = {
   problems,
   paused: false,
+  held: null, // so many frames there were when it was paused
   wanted: false, // one tick, although paused: what is shown was chosen anew
   started: false, // the plot library
   link: "disconnected",
@@ -60,7 +62,7 @@ function look() {
     channel: view.channel,
     region: view.region,
     from: view.from,
-    to: view.to ?? (page.paused ? header()?.to ?? null : null), // paused: no newer frames
+    to: view.to ?? page.held,
     px: plotWidth(),
     scope: view.scope,
     window: view.window,
@@ -68,6 +70,7 @@ function look() {
   });
   const query = writeView(view);
   if (query !== location.search) history.replaceState(null, "", query || location.pathname);
+  plots.aim().catch(plotFailed);
   showControls();
 }
 
@@ -91,12 +94,8 @@ function change(choices) {
   look();
 }
 
-function zoom(from, to) {
-  change({ from, to });
-}
-
 function pause(paused) {
-  page.paused = paused;
+  Object.assign(page, { paused, held: paused ? header()?.n || null : null });
   showControls();
   showAges();
   if (!paused) look();
@@ -107,6 +106,7 @@ function readAddress() {
   const read = readView(location.search);
   const other = read.view.series !== view.series;
   if (read.view.theme) setTheme(read.view.theme);
+  ranges.note();
   Object.assign(view, read.view);
   Object.assign(page, { problems: read.problems, problem: null });
   setWall(view.wall);
@@ -117,9 +117,10 @@ function readAddress() {
 // ---- what comes from the server ----
 
 // Whether a tick shows what is chosen now: one made before may still come.
-function answers({ region, unit, from, to }) {
+function answers({ region, unit, n, from, to }) {
   const same = view.region === null || view.region === region || !Number.isNaN(Number(view.region));
-  return same && unit === view.unit && from === (view.from ?? 0) && (view.to === null || to <= view.to);
+  const wanted = ranges.clipped(Math.min(page.held ?? n, n));
+  return same && unit === view.unit && from === wanted.from && to === wanted.to;
 }
 
 async function receiveTick(tick) {
@@ -129,6 +130,10 @@ async function receiveTick(tick) {
   const other = page.tick && page.tick.header.series !== told.series;
   page.tick = tick;
   page.problem = null;
+  if (other) {
+    ranges.forget();
+    page.held &&= told.n;
+  }
   choice.shown(told.series, told.channel);
   if (other || events.series !== told.series || events.count < told.ev_seq) {
     if (other && (view.from !== null || view.to !== null || view.channel !== null)) {
@@ -190,7 +195,8 @@ function refused({ text, about }) {
 }
 
 function clear() {
-  page.tick = null;
+  Object.assign(page, { tick: null, held: null });
+  ranges.forget();
   showTiles(null);
   figures.showTable(null);
   showDownloads(view, null);
@@ -208,6 +214,7 @@ function showAges() {
 
 function showControls() {
   toolbar.show(header(), page.paused);
+  fields.show();
 }
 
 function plotFailed(error) {
@@ -257,48 +264,41 @@ function toggleWall() {
 }
 
 async function copyLink() {
-  const link = linkOf(view, header());
+  const link = linkOf(view, header() && { ...header(), ...ranges.wanted });
   say((await copy(link)) ? "Link copied: it shows these frames of this series" : link);
 }
 
-// Zoom to what was found, with some frames on either side.
-function showFrames(first, last) {
-  const margin = Math.max(EVENT_MARGIN, Math.round((last - first) / 4));
-  zoom(Math.max(0, first - margin), last + margin + 1);
-}
-
-// The found event to the left (-1) or right (1) of the range shown.
-function step(direction) {
-  const shown = header();
-  if (!shown) return;
-  const zoomed = view.from !== null || view.to !== null;
-  const whole = direction > 0 ? -1 : shown.n;
-  const event = panels.found.beside(zoomed ? (shown.from + shown.to - 1) / 2 : whole, direction);
-  if (event) showFrames(event.first, event.first);
-}
-
-function decideRange(excluded) {
-  const shown = header();
-  if (shown && plots.zoomed(shown)) panels.found.decide(shown.from, shown.to - 1, excluded);
+// About the frames that the axes show, whether the server has answered or not.
+async function decideRange(excluded) {
+  const { chosen } = ranges;
+  if (!chosen) return say("The whole series is shown: zoom to the frames meant first");
+  say(await panels.found.decide(chosen, excluded, { series: header().series }));
 }
 
 const alarms = new AlarmPanel();
+const ranges = new Ranges({
+  view,
+  length: () => page.held ?? header()?.n ?? 0,
+  onRange: (from, to) => change({ from, to }),
+});
+const fields = new RangeFields(ranges);
 const toolbar = new Toolbar(view, {
   follow: () => choose("live"),
   pause: () => pause(!page.paused),
-  reset: () => zoom(null, null),
+  ranges,
   theme: toggleTheme,
   wall: toggleWall,
   link: copyLink,
   png: () => plots.save(`eigerwatch ${clock(Date.now())}`),
-  step,
+  step: (direction) => ranges.step(direction, panels.found),
   decide: decideRange,
+  undo: async () => say(await panels.undo()),
   choose: change,
 }, { a: () => alarms.key() });
 figures.makeTable();
 setWall(view.wall);
-const plots = new Plots($("plot"), view, zoom);
-const events = new Events($("events"), (frame) => zoom(Math.max(0, frame - EVENT_MARGIN), frame + EVENT_MARGIN + 1));
+const plots = new Plots($("plot"), view, ranges);
+const events = new Events($("events"), (frame) => ranges.around(frame, frame));
 const reference = new Reference({
   wanted: () => {
     if (!view.ref || !header()?.n) return null;
@@ -322,11 +322,11 @@ const panels = new Panels({
   onFound: (what) => plots.setFound(what).catch(plotFailed),
   now: page.serverNow,
   onShow: ({ first, last }) => {
-    zoom(first, last + 1);
+    ranges.show(first, last + 1);
     $("plot").scrollIntoView({ block: "nearest" });
   },
   onPick: ({ first, last }) => {
-    showFrames(first, Math.min(last, header().n - 1));
+    ranges.around(first, Math.min(last, header().n - 1));
     $("plot").scrollIntoView({ block: "nearest" });
   },
 });

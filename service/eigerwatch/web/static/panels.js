@@ -28,11 +28,11 @@ export class Panels {
       ),
       onFound,
       onPick,
-      onDecided: () => this.decided("notes", "stability"),
+      onDecided: () => this.decided("found", "notes", "stability"),
     });
     this.notes = new Notes({
       wanted: () => about(() => Math.floor(performance.now() / NOTES_MS)),
-      onDecided: () => this.decided("found", "stability"),
+      onDecided: () => this.decided("notes", "found", "stability"),
     });
     const ofRange = () => {
       const what = assessed(({ assessment }) => assessment.made);
@@ -43,7 +43,7 @@ export class Panels {
       wanted: ofRange,
       now,
       onShow,
-      onDecided: () => this.decided("found", "notes"),
+      onDecided: () => this.decided("stability", "found", "notes"),
     });
     this.histogram = new HistogramPanel({
       wanted: () => {
@@ -56,8 +56,16 @@ export class Panels {
   }
 
   // Somebody decided which frames count: what rests on them is asked for at once.
-  decided(...others) {
+  decided(by, ...others) {
+    this.latest = this[by];
     for (const name of [...others, "spectrum", "histogram"]) this[name].panel.hurry();
+  }
+
+  // Takes the last decision back. Resolves to what is to be told.
+  async undo() {
+    await this.found.deciding; // one on its way is the last
+    const panel = [this.latest, this.found, this.stability].find((one) => one?.undone);
+    return panel ? panel.undo() : "There is nothing to undo";
   }
 
   redraw() {

@@ -9,15 +9,15 @@ import { saveImage } from "./save-image.js";
 import { StripPlot } from "./strip.js";
 import { nextTask } from "./task.js";
 
+const AT_ONCE_MS = 100;
 const FEW = 7; // points; of fewer the quartiles say nothing
 const GROWING = ["collecting", "settling", "stalled"];
 const EMPTY = { frame: [], raw: [], det: [], alone: [], hole_first: [], late_first: [] };
 
 export class Plots {
-  // view: with y (robust, full) and axis (frame, time); onRange(from, to): the user
-  // zoomed to these frames; (null, null): back to all.
-  constructor(element, view, onRange) {
-    Object.assign(this, { element, view, onRange });
+  // view: with y (robust, full) and axis (frame, time); ranges: which frames are wanted.
+  constructor(element, view, ranges) {
+    Object.assign(this, { element, view, ranges });
     this.parts = []; // made when they are first drawn
     this.queue = new Queue(() => this.redrawNow());
     this.tick = null;
@@ -56,6 +56,14 @@ export class Plots {
     return this.queue.ask();
   }
 
+  // Moves the axes to the frames wanted; not if these come at once, which is drawn anyway.
+  async aim() {
+    await new Promise((done) => setTimeout(done, AT_ONCE_MS));
+    const { from, to } = this.ranges.wanted;
+    const header = this.tick?.header;
+    if (header && (header.from !== from || header.to !== to)) await this.redraw();
+  }
+
   async redrawNow() {
     if (!this.parts.length) this.build();
     const scene = this.scene();
@@ -89,7 +97,7 @@ export class Plots {
     });
     this.element.replaceChildren(...boxes);
     const [raw, strip, detrended] = boxes;
-    const on = { onRange: (from, to) => this.ranged(from, to), onAll: () => this.onRange(null, null) };
+    const on = { onRange: (from, to) => this.ranged(from, to), onAll: () => this.ranges.show(null, null) };
     this.parts = [
       new PanelPlot(raw, PANELS[0], on), new PanelPlot(detrended, PANELS[1], on), new StripPlot(strip, on),
     ];
@@ -116,8 +124,10 @@ export class Plots {
     return robust ? robustRange(quartiles, values) : fullRange(values);
   }
 
+  // Of the frames wanted, which may not have come yet.
   span(header) {
-    if (this.zoomed(header)) return [header.from - 0.5, header.to - 0.5];
+    const { from, to } = this.ranges.wanted;
+    if (from > 0 || to < header.n) return [from - 0.5, to - 0.5];
     const end = GROWING.includes(header.source) ? steppedEnd(header.n, header.n_total) : header.n;
     return [-0.5, Math.max(end, 10) - 0.5];
   }
@@ -135,7 +145,7 @@ export class Plots {
     if (!this.tick) return;
     const { n } = this.tick.header;
     const first = Math.max(0, Math.min(n - 1, Math.ceil(from)));
-    this.onRange(first, Math.max(first + 1, Math.min(n, Math.floor(to) + 1)));
+    this.ranges.show(first, Math.max(first + 1, Math.min(n, Math.floor(to) + 1)));
   }
 
   save(name) {

@@ -116,14 +116,19 @@ export class StabilityPanel {
     this.decided();
   }
 
+  // Resolves to what is to be told.
   async undo() {
+    const { undone } = this;
+    if (!undone) return "";
+    this.undone = null; // so that it is not asked for twice
     try {
-      await this.withdraw(this.undone);
+      await this.withdraw(undone);
       this.say("Undone.", null);
     } catch (error) {
-      this.say(`Not undone: ${error.message}`, this.undone);
+      this.say(`Not undone: ${error.message}`, undone);
     }
     this.decided();
+    return $("segment-said").textContent;
   }
 
   async withdraw({ series, ids }) {

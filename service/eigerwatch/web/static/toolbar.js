@@ -5,25 +5,39 @@ import { say } from "./toast.js";
 import { WINDOWED } from "./url.js";
 
 const NO_TIME = "No time axis: the frame time of this series is not known";
+const REPEAT_MS = 150; // of a key held down: each range is asked of the server
+const ONCE = ["x", "i", "z"]; // decisions: a key held down is one
 const SWITCHES = { y: ["robust", "full"], axis: ["frame", "time"], unit: ["normalised", "counts"] };
 const $ = (id) => document.getElementById(id);
 
 export class Toolbar {
-  // view: as in url.js; on: what each control does; more: further keys and what they do.
+  // view: as in url.js; on: what each control does, and the ranges that keys move; more:
+  // further keys and what they do.
   constructor(view, on, more = {}) {
     Object.assign(this, { view, on });
     this.timed = true;
     this.regions = "";
+    const { ranges } = on;
     this.keys = {
       f: on.follow,
       " ": on.pause,
-      r: on.reset,
+      r: () => ranges.show(null, null),
       y: () => this.turn("y"),
       t: () => this.turn("axis"),
       u: () => this.turn("unit"),
       d: on.theme,
       l: on.link,
       w: on.wall,
+      "+": (noted) => ranges.zoom(1 / 2, noted),
+      "=": (noted) => ranges.zoom(1 / 2, noted), // the same key without Shift
+      "-": (noted) => ranges.zoom(2, noted),
+      arrowleft: (noted) => ranges.pan(-1, noted),
+      arrowright: (noted) => ranges.pan(1, noted),
+      backspace: () => ranges.back(),
+      b: () => ranges.back(),
+      x: () => on.decide(true),
+      i: () => on.decide(false),
+      z: on.undo,
       "[": () => on.step(-1),
       "]": () => on.step(1),
       "?": () => $("keys").showModal(),
@@ -34,20 +48,20 @@ export class Toolbar {
       escape: () => this.view.wall && on.wall(),
       ...more,
     };
+    this.pressedAt = 0;
     document.addEventListener("keydown", (press) => this.pressed(press));
     const clicks = {
       follow: "f", pause: " ", reset: "r", theme: "d", help: "?", "copy-link": "l", wall: "w",
+      "exclude-range": "x", "include-range": "i",
     };
     for (const [id, key] of Object.entries(clicks)) {
-      $(id).addEventListener("click", this.keys[key]);
+      $(id).addEventListener("click", () => this.keys[key]());
     }
     for (const [what, values] of Object.entries(SWITCHES)) {
       for (const value of values) {
         $(`${what}-${value}`).addEventListener("click", () => this.set(what, value));
       }
     }
-    $("exclude-range").addEventListener("click", () => on.decide(true));
-    $("include-range").addEventListener("click", () => on.decide(false));
     $("png").addEventListener("click", on.png);
     this.list("scope", (scope) => on.choose({ scope }));
     this.list("region", (region) => on.choose({ region: region || null }));
@@ -65,13 +79,16 @@ export class Toolbar {
   }
 
   pressed(press) {
-    if (press.ctrlKey || press.metaKey || press.altKey || document.querySelector("dialog[open]")) return;
-    if (press.target.closest("input, select, textarea")) return;
-    if (press.key === " " && press.target.closest("button, a, summary")) return;
-    const key = press.key.toLowerCase();
+    const key = press.key?.toLowerCase() ?? ""; // a browser that fills in a field tells none
+    if (modified(press, key) || document.querySelector("dialog[open]")) return;
+    if (press.target.closest("input, select, textarea") || press.target.isContentEditable) return;
+    if (key === " " && press.target.closest("button, a, summary")) return;
+    if (key.startsWith("arrow") && press.target.closest(".scroll")) return; // it moves itself
     if (!Object.hasOwn(this.keys, key) || (key === "escape" && !this.view.wall)) return;
     press.preventDefault();
-    this.keys[key]();
+    if (press.repeat && (ONCE.includes(key) || press.timeStamp - this.pressedAt < REPEAT_MS)) return;
+    this.pressedAt = press.timeStamp;
+    this.keys[key](!press.repeat);
   }
 
   turn(what) {
@@ -119,6 +136,12 @@ export class Toolbar {
     $("region").value = region ?? "";
     $("region").parentElement.hidden = !offered.length;
   }
+}
+
+// Shift alone makes signs, and capitals only with a letter. Ctrl+Z means Z, as elsewhere.
+function modified(press, key) {
+  if (press.metaKey || press.altKey || (press.ctrlKey && key !== "z")) return true;
+  return press.shiftKey && /^[a-z]/.test(key);
 }
 
 export function option(value, text) {
