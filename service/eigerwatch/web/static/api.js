@@ -75,10 +75,10 @@ export class Panel {
     const { version, ...rest } = what ?? { version: null };
     const about = what && JSON.stringify(rest);
     if (about !== this.about) {
+      if (this.about !== null) this.clear();
       this.about = about;
       this.version = null;
       this.dueAt = 0;
-      this.clear();
     }
     const shown = this.always || (this.inSight && this.element.open !== false);
     if (!what || !shown || document.hidden || this.busy) return;

@@ -132,11 +132,10 @@ export class Found {
     try {
       const made = await ask(seriesPath(series, "/exclusions"), { method: "POST", body });
       $("reason").value = "";
-      this.say(excluded ? `Excluded: ${frames}.` : `Included again: ${frames}.`, { series, id: made.id });
+      return this.decided(excluded ? `Excluded: ${frames}.` : `Included again: ${frames}.`, { series, id: made.id });
     } catch (error) {
-      this.say(`Not done: ${error.message}`, null);
+      return this.decided(`Not done: ${error.message}`, null);
     }
-    return this.decided();
   }
 
   async undo() {
@@ -146,17 +145,17 @@ export class Found {
     try {
       const path = seriesPath(undone.series, `/exclusions/${encodeURIComponent(undone.id)}`);
       await ask(path, { method: "DELETE" });
-      this.say("Undone.", null);
+      return this.decided("Undone.", null);
     } catch (error) {
-      this.say(`Not undone: ${error.message}`, undone);
+      return this.decided(`Not undone: ${error.message}`, undone);
     }
-    return this.decided();
   }
 
-  decided() {
+  decided(text, undone) {
+    this.say(text, undone);
     this.panel.hurry();
     this.onDecided();
-    return $("decided").textContent;
+    return text;
   }
 
   say(text, undone) {

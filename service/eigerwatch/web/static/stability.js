@@ -108,12 +108,11 @@ export class StabilityPanel {
         const body = { first, last: last ?? END, excluded: true, reason, author: author() };
         ids.push((await ask(path, { method: "POST", body })).id);
       }
-      this.say(`In use: ${reason}.`, { series, ids });
+      this.decided(`In use: ${reason}.`, { series, ids });
     } catch (error) {
       await this.withdraw({ series, ids }).catch(() => {});
-      this.say(`Not done: ${error.message}`, null);
+      this.decided(`Not done: ${error.message}`, null);
     }
-    this.decided();
   }
 
   // Resolves to what is to be told.
@@ -123,12 +122,10 @@ export class StabilityPanel {
     this.undone = null; // so that it is not asked for twice
     try {
       await this.withdraw(undone);
-      this.say("Undone.", null);
+      return this.decided("Undone.", null);
     } catch (error) {
-      this.say(`Not undone: ${error.message}`, undone);
+      return this.decided(`Not undone: ${error.message}`, undone);
     }
-    this.decided();
-    return $("segment-said").textContent;
   }
 
   async withdraw({ series, ids }) {
@@ -137,9 +134,11 @@ export class StabilityPanel {
     }
   }
 
-  decided() {
+  decided(text, undone) {
+    this.say(text, undone);
     this.panel.hurry();
     this.onDecided();
+    return text;
   }
 
   say(text, undone) {
