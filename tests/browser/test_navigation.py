@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from helpers import wait_until
 from memory_store import MemoryNotes, MemoryStore
 from playwright.sync_api import Page, WebSocketRoute, expect
 
@@ -442,7 +441,7 @@ def test_the_range_that_the_axes_show_is_decided_about(
         far.keyboard.press("+")
     else:
         type_range(far, 200, 299)
-    wait_until(lambda: wanted(far) not in (None, (1000, 1999)), what="another range")
+    far.wait_for_url(lambda url: "from=1000&" not in url)
     first, last = wanted(far) or (-1, -1)
     await_axes(far, first, last)
     expect(far.locator("#frame-from")).to_have_value(str(first))

@@ -81,6 +81,7 @@ export function showRange(header, zoomed, axis) {
   set("range-gaps", header?.shortest_gap > 1
     ? `gaps of fewer than ${integer(header.shortest_gap)} frames break the line once per ${integer(header.bin)}`
     : "");
+  $("range").classList.toggle("whole", !zoomed);
   if (!header || !zoomed) return set("range", "whole series");
   const shown = header.bin > 1 ? `, smallest and largest of every ${header.bin}` : ", every frame";
   const time = (frame) => fixed(frame * header.frame_time_s, 3);
