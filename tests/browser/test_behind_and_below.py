@@ -10,6 +10,8 @@ import pytest
 from memory_store import MemoryStore
 from playwright.sync_api import Browser, Page, Route, expect
 
+from eigerwatch.sections import TargetSettings
+
 KEY = "live:01JABC"
 OLD = "live:01JOLD"
 HOSTILE = 'live:<img src=x onerror="window.hacked=1">'
@@ -210,17 +212,36 @@ MEASURE = """() => {
 }"""
 
 
+SIZES = """(ids) => ids.map((id) => {
+  const element = document.getElementById(id);
+  return parseFloat(getComputedStyle(element).fontSize) * Boolean(element.textContent);
+})"""
+BESIDE = ["cv-interval", "shot", "rate", "missing", "rejected"]
+"""What is read from 3 m, too, half as large as the figures in the tiles."""
+
+
+@pytest.mark.parametrize("targets", [TargetSettings(), TargetSettings(cv_percent=0.01)])
 @pytest.mark.parametrize("size", [(1920, 1080), (3840, 2160)])
 def test_the_wall_fills_the_screen(
-    browser: Browser, web: Any, collecting: MemoryStore, size: tuple[int, int]
+    browser: Browser,
+    web: Any,
+    collecting: MemoryStore,
+    size: tuple[int, int],
+    targets: TargetSettings,
 ) -> None:
     page = browser.new_page(viewport={"width": size[0], "height": size[1]})
     page.goto(f"{web.url}?wall=1")
     drawn(page)
-    expect(page.locator("#assessed")).to_contain_text("assessed to")
+    expect(page.locator("#assessed-reach")).to_be_visible()
+    expect(page.locator("#assessed-reach")).to_contain_text("assessed to")
+    if targets.limited:
+        expect(page.locator("#go")).to_be_visible()
+        expect(page.locator("#alarm")).to_be_visible()
     found = page.evaluate(MEASURE)
     assert found["over"] == [0, 0]
-    assert min(found["digits"]) >= 86 * size[1] / 1080 - 0.5
+    least = 70 if targets.limited else 86  # with three banners, and none
+    assert min(found["digits"]) >= least * size[1] / 1080 - 0.5
+    assert min(page.evaluate(SIZES, BESIDE)) >= 36 * size[1] / 1080
     assert found["cut"] == []
     assert found["plot"] > 0.4
     assert found["bottom"] <= size[1]

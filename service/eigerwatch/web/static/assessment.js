@@ -79,10 +79,15 @@ function kinds(excluded) {
 // How far the figures reach and when they were made.
 export function showAssessed(header, serverNowMs) {
   const found = header?.assessment;
-  if (!header?.n) return set("assessed", "");
-  if (!found) return set("assessed", "being assessed …; figures by one line through all frames meanwhile");
+  if (!header?.n) return setAssessed("", "");
+  if (!found) return setAssessed("", "being assessed …; figures by one line through all frames meanwhile");
   const newest = found.newest >= header.n - 1;
   const made = `${age((serverNowMs - found.made) / 1000)} ago`;
   const reach = newest ? "to the newest frame" : `to frame ${integer(found.newest)}, ${made}`;
-  set("assessed", `Figures of ${found.usage_text}; assessed ${reach}`);
+  setAssessed(`Figures of ${found.usage_text};`, `assessed ${reach}`);
+}
+
+function setAssessed(usage, reach) {
+  set("assessed-usage", usage);
+  set("assessed-reach", reach);
 }
