@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from memory_store import MemoryNotes, MemoryStore, growing
 from PIL import Image as Picture
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Locator, Page, Request, expect
 
 from eigerwatch.model import REGION_ROW
@@ -423,14 +424,52 @@ def test_modules_and_image(page: Page, store: MemoryStore, totals: np.ndarray) -
     expect(page.locator("#modules tr.out")).to_contain_text("stands out")
 
 
+def test_the_image_tells_its_frame_and_shows_the_regions(
+    page: Page, store: MemoryStore, totals: np.ndarray
+) -> None:
+    shapes = [
+        {"name": "spot", "kind": "disc", "center": [40, 60], "radius": 20},
+        {"name": "ring_1", "kind": "annulus", "center": [40, 60], "radius": [20, 30]},
+        {"name": "box", "kind": "rectangle", "y": [0, 10], "x": [0, 30]},
+        {"name": HOSTILE, "kind": "polygon", "corners": [[1, 1], [9, 1], [9, 9]]},
+        {"name": "odd", "kind": "of a later version"},
+    ]
+    store.open(KEY, meta={"settings": json.dumps([{"number": 0, "regions": shapes}])})
+    store.append(KEY, totals)
+    facts = PngInfo()
+    told = {"image_id": 4711, "received_ns": str(10**18), "factor": 10}
+    facts.add_text("eigerwatch", json.dumps(told))
+    out = io.BytesIO()
+    Picture.new("L", (12, 8), 90).save(out, "PNG", pnginfo=facts)
+    regions = np.zeros((len(totals), len(shapes)), REGION_ROW)
+    store.show(KEY, regions, out.getvalue())
+    page.locator("#modules-panel").scroll_into_view_if_needed()
+    about = page.locator("#preview-of")
+    expect(about).to_contain_text("frame 4\u202f711, 2001-09-09")
+    expect(about).to_contain_text("regions: spot, ring 1, box")
+    outlines = page.locator("#preview-outlines")
+    expect(outlines).to_have_attribute("viewBox", "0 0 120 80")
+    expect(outlines.locator("g title")).to_have_text(["spot", "ring_1", "box", HOSTILE])
+    expect(outlines.locator("ellipse")).to_have_count(3)
+    over = page.evaluate(
+        """() => ["preview", "preview-outlines"].map((id) => {
+            const { x, y, width, height } = document.getElementById(id)
+                .getBoundingClientRect();
+            return [x, y, width, height].map(Math.round);
+        })"""
+    )
+    assert over[0] == over[1]
+    assert page.evaluate("() => window.hacked") is None
+
+
 def test_without_modules_and_image(page: Page, store: MemoryStore, beam: Any) -> None:
     store.open(KEY)
     store.append(KEY, beam.totals(500))
     page.locator("#modules-panel").scroll_into_view_if_needed()
     expect(page.locator("#modules-text")).to_contain_text("No sums of modules")
     expect(page.locator("#preview-none")).to_be_visible()
-    expect(page.locator("#preview")).to_be_hidden()
-    expect(page.locator("#module-map")).to_be_hidden()
+    for absent in ("#preview", "#preview-outlines", "#preview-of", "#module-map"):
+        expect(page.locator(absent)).to_be_hidden()
 
 
 def test_notes_are_written_and_deleted(ready: Page, notes: MemoryNotes) -> None:

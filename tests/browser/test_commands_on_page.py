@@ -316,8 +316,8 @@ def test_regions_are_drawn_over_the_newest_image(
     box = drawn.locator("rect")
     for name, value in (("x", 30), ("y", 10), ("width", 30), ("height", 10)):
         expect(box).to_have_attribute(name, str(value))
-    expect(drawn.locator("circle")).to_have_count(3)
-    expect(drawn.locator("circle").first).to_have_attribute("cx", "100")
+    expect(drawn.locator("ellipse")).to_have_count(3)
+    expect(drawn.locator("ellipse").first).to_have_attribute("cx", "100")
     expect(drawn.locator("polygon")).to_have_attribute("points", "0,0 0,50 90,50")
     expect(drawn.locator("text")).to_have_text([r["name"] for r in regions])
     # Edits are drawn at once; what is no shape is not drawn.
@@ -327,7 +327,7 @@ def test_regions_are_drawn_over_the_newest_image(
     row.get_by_label("x1").fill("9")
     expect(box).to_have_count(0)
     settings.get_by_role("button", name="Remove region halo").press("Enter")
-    expect(drawn.locator("circle")).to_have_count(1)
+    expect(drawn.locator("ellipse")).to_have_count(1)
     expect(page.locator("#settings-add")).to_be_focused()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from memory_store import MemoryStore
+from PIL import Image as Picture
+from PIL.PngImagePlugin import PngInfo
 
 from eigerwatch.model import REGION_ROW
 from eigerwatch.sections import WebSettings
@@ -134,6 +137,31 @@ def test_the_newest_preview_is_a_png(client: TestClient, store: MemoryStore) -> 
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert client.get("/api/v1/series/live:none/preview").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"factor": 4, "image_id": 7, "received_ns": "1700000000123456789"},
+         (7, 1_700_000_000_123, [8, 12])),
+        ({"factor": 4}, (None, None, [8, 12])),
+        ({"factor": 4, "image_id": "<b>", "received_ns": "9" * 400},
+         (None, None, [8, 12])),
+        ({"factor": 0, "image_id": 7}, (None, None, None)),
+        (None, (None, None, None)),
+    ],
+)  # fmt: skip
+def test_a_preview_says_which_frame_it_shows(
+    client: TestClient, store: MemoryStore, facts: dict[str, Any] | None, expected: Any
+) -> None:
+    assert client.get(f"{URL}/preview/facts").json()["covers"] is None
+    text, out = PngInfo(), io.BytesIO()
+    if facts is not None:
+        text.add_text("eigerwatch", json.dumps(facts))
+    Picture.new("L", (3, 2)).save(out, "PNG", pnginfo=text)
+    store.show(KEY, preview=out.getvalue() if facts is not None else b"no picture")
+    found = client.get(f"{URL}/preview/facts").json()
+    assert (found["image_id"], found["received_ms"], found["covers"]) == expected
 
 
 MODULES = 6

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
-from PIL import Image as Picture
 
 from eigerwatch.countable import Changes, as_json, changed, plain
 from eigerwatch.errors import ConfigError
@@ -17,10 +15,8 @@ from eigerwatch.web import command_schemas as schemas
 from eigerwatch.web.command_schemas import MOST_AUTHOR
 from eigerwatch.web.ordering import REFUSALS, CommandStore, needed, order
 from eigerwatch.web.parameters import PROBLEMS
+from eigerwatch.web.pictured import read_facts
 from eigerwatch.web.watch import Watch
-
-FACTS = "eigerwatch"
-"""Text of a preview in which it says what it shows."""
 
 
 def create_router(watch: Watch, commands: CommandStore | None) -> APIRouter:
@@ -114,6 +110,7 @@ def _running(watch: Watch, in_effect: Changes | None) -> schemas.Running | None:
     began_with = json_of(info.meta.get("changes"), dict) or None
     channel = info.channels[0] if info.channels else None
     png = None if channel is None else watch.reader.preview(info.key, channel)
+    pictured = None if png is None else read_facts(png)
     return schemas.Running(
         series=info.key,
         state=info.state,
@@ -122,19 +119,5 @@ def _running(watch: Watch, in_effect: Changes | None) -> schemas.Running | None:
         regions=[str(r.get("name", "")) for r in regions if not r.get("module")],
         as_next=began_with == in_effect,
         channel=channel,
-        picture=None if png is None else _covered(png),
+        picture=None if pictured is None else list(pictured.covers),
     )
-
-
-def _covered(png: bytes) -> list[int] | None:
-    """Return the (y, x) pixels of the image that a preview covers."""
-    try:
-        with Picture.open(io.BytesIO(png), formats=["PNG"]) as picture:
-            facts = json_of(picture.info.get(FACTS), dict) or {}
-            width, height = picture.size
-    except (OSError, ValueError, SyntaxError):
-        return None
-    factor = facts.get("factor")
-    if not isinstance(factor, int) or not 0 < factor < 2**20:
-        return None
-    return [height * factor, width * factor]

@@ -23,6 +23,7 @@ from eigerwatch.web.parameters import (
     clipped_range,
     resolved,
 )
+from eigerwatch.web.pictured import read_facts
 from eigerwatch.web.watch import Watch
 
 PNG = "image/png"
@@ -58,6 +59,20 @@ def create_router(watch: Watch) -> APIRouter:
         if image is None:
             raise HTTPException(404, f"{info.key} has no preview of {channel}")
         return Response(image, media_type=PNG)
+
+    @router.get("/preview/facts", tags=["images"])
+    def preview_facts(series: SeriesKey, channel: Channel = None) -> schemas.Preview:
+        """Return which frame the newest preview shows, and what it covers."""
+        info, channel = resolved(watch, series, channel)
+        image = watch.reader.preview(info.key, channel)
+        found = None if image is None else read_facts(image)
+        return schemas.Preview(
+            series=info.key,
+            channel=channel,
+            image_id=found and found.image_id,
+            received_ms=found and found.received_ms,
+            covers=list(found.covers) if found else None,
+        )
 
     @router.get("/regions", tags=["images"])
     def regions(

@@ -232,6 +232,19 @@ class Region(_Answer):
     """Its change stands out among those of the modules."""
 
 
+class Preview(_Answer):
+    """What the newest preview of a channel shows."""
+
+    series: str
+    channel: str
+    image_id: int | None
+    """Frame, from 0; null: there is no preview, or it does not say."""
+    received_ms: int | None
+    """When that frame came, UTC epoch [ms]."""
+    covers: list[int] | None
+    """(y, x) pixels of the image that the picture covers."""
+
+
 class Regions(_Answer):
     """The regions of a channel, over a range of frames."""
 

@@ -1,9 +1,10 @@
 // The detector: its newest picture, and which module counts otherwise than before.
 
 import { Panel, ask, seriesPath } from "./api.js";
-import { counts, fixed, integer, span } from "./format.js";
+import { counts, fixed, integer, moment, span } from "./format.js";
 import { set } from "./figures.js";
 import { fillRows } from "./rows.js";
+import { drawOutlines, formOf } from "./shapes.js";
 
 const EVERY_MS = 5000;
 const NEWEST = 1000; // frames that are compared ...
@@ -18,15 +19,24 @@ export class ModulesPanel {
   constructor({ wanted }) {
     this.cells = [];
     this.map = $("module-map");
+    this.outlines = $("preview-outlines");
     this.panel = new Panel($("modules-panel"), {
       everyMs: EVERY_MS,
       wanted,
       load: async ({ series, channel }) => {
         const query = { channel, last: NEWEST, against: FIRST };
-        const told = await ask(seriesPath(series, "/regions", query));
-        return () => this.show(told, seriesPath(series, "/preview", { channel, n: told.to }));
+        const [told, picture] = await Promise.all([
+          ask(seriesPath(series, "/regions", query)), ask(seriesPath(series, "/preview/facts", { channel })),
+        ]);
+        return () => {
+          this.show(told, seriesPath(series, "/preview", { channel, n: picture.image_id ?? told.to }));
+          this.showPicture(told, picture);
+        };
       },
-      clear: () => this.show(null, null),
+      clear: () => {
+        this.show(null, null);
+        this.showPicture(null, null);
+      },
       failed: (text) => set("modules-problem", text),
     });
     const picture = $("preview");
@@ -37,6 +47,8 @@ export class ModulesPanel {
 
   pictured(there) {
     $("preview").hidden = !there;
+    this.outlines.toggleAttribute("hidden", !there);
+    $("preview-of").hidden = !there;
     $("preview-none").hidden = there;
   }
 
@@ -60,6 +72,15 @@ export class ModulesPanel {
       change(region),
       region.deviates ? "stands out" : "",
     ]), (row, index) => row.classList.toggle("out", regions[index].deviates));
+  }
+
+  // Which frame the picture shows, and the regions that people chose.
+  showPicture(told, picture) {
+    const chosen = (told?.regions ?? []).filter(({ shape }) => !shape.module).map(formOf).filter(Boolean);
+    drawOutlines(this.outlines, picture?.covers ?? [1, 1], chosen);
+    const when = picture?.received_ms ? `, ${moment(picture.received_ms)}` : "";
+    const names = chosen.length ? `; regions: ${chosen.map(({ name }) => name.replaceAll("_", " ")).join(", ")}` : "";
+    set("preview-of", picture?.covers ? `frame ${integer(picture.image_id)}${when}${names}` : "");
   }
 
   draw(image, regions) {

@@ -77,7 +77,6 @@ export function regionOf(row) {
 // Draw regions over a picture that covers so many (y, x) pixels.
 export function drawRegions(map, picture, source, regions) {
   const [height, width] = picture;
-  map.setAttribute("viewBox", `0 0 ${width} ${height}`);
   let image = map.querySelector("image");
   if (!image) {
     image = make("image", { preserveAspectRatio: "none" });
@@ -85,6 +84,12 @@ export function drawRegions(map, picture, source, regions) {
   }
   write(image, { width, height });
   if (image.getAttribute("href") !== source) image.setAttribute("href", source);
+  drawOutlines(map, picture, regions);
+}
+
+// Draw regions alone, in an image of so many (y, x) pixels.
+export function drawOutlines(map, [height, width], regions) {
+  map.setAttribute("viewBox", `0 0 ${width} ${height}`);
   for (const group of map.querySelectorAll("g")) group.remove();
   const size = Math.max(width, height) / 40;
   for (const region of regions) {
@@ -101,7 +106,18 @@ export function drawRegions(map, picture, source, regions) {
   }
 }
 
-function shapesOf({ rectangle, disc, annulus, polygon }) {
+// A region as the service describes it, in the form's terms; null: another kind.
+export function formOf({ name, shape }) {
+  const { kind, y, x, center, radius, aspect = 1, corners } = shape;
+  const form = {
+    rectangle: () => [...y, ...x], disc: () => [...center, radius],
+    annulus: () => [...center, ...radius], polygon: () => corners,
+  }[kind];
+  return form ? { name, aspect, [kind]: form() } : null;
+}
+
+// aspect: columns that a row counts in distances.
+function shapesOf({ rectangle, disc, annulus, polygon, aspect = 1 }) {
   const numbers = (rectangle ?? disc ?? annulus ?? polygon).flat();
   if (!numbers.every((value) => typeof value === "number")) return null;
   if (rectangle) {
@@ -116,7 +132,7 @@ function shapesOf({ rectangle, disc, annulus, polygon }) {
   }
   const [y, x, ...radii] = disc ?? annulus;
   if (radii.some((radius) => radius < 0)) return null;
-  return { at: { x, y: y - radii.at(-1) }, shapes: radii.map((radius) => make("circle", { cx: x, cy: y, r: radius })) };
+  return { at: { x, y: y - radii.at(-1) / aspect }, shapes: radii.map((radius) => make("ellipse", { cx: x, cy: y, rx: radius, ry: radius / aspect })) };
 }
 
 function make(name, attributes) {
