@@ -209,15 +209,20 @@ def test_sound_repeats_until_somebody_has_seen_it(stubbed: Page) -> None:
     expect(stubbed.locator("#sound-text")).to_have_text("Off.")
 
 
-def test_sound_begins_with_a_click_only(stubbed: Page, web: RunningWeb) -> None:
+def test_sound_begins_again_with_a_click_only(stubbed: Page, web: RunningWeb) -> None:
     stubbed.click("#alarms-open")
     stubbed.click("#sound")
     expect(stubbed.locator("#sound")).to_have_attribute("aria-pressed", "true")
     stubbed.reload()
     expect(stubbed.locator("#alarm-word")).to_have_text("ALARM")
-    stubbed.click("#alarms-open")
-    expect(stubbed.locator("#sound-text")).to_contain_text("press to turn it on again")
+    warnings = stubbed.locator("#warnings")
+    expect(warnings).to_contain_text("no alarm sound until somebody clicks")
+    stubbed.wait_for_timeout(1000)
     assert stubbed.evaluate("() => window.tones") == 0
+    stubbed.click("#alarms-open")
+    expect(stubbed.locator("#sound-text")).to_contain_text("On: a tone repeats")
+    assert stubbed.evaluate("() => window.tones") >= 2
+    expect(warnings).not_to_contain_text("no alarm sound")
 
 
 def test_a_browser_that_refuses_sound_is_said(stubbed: Page) -> None:

@@ -74,6 +74,14 @@ def test_a_reference_is_drawn_behind(page: Page, collecting: MemoryStore) -> Non
     page.wait_for_function(f"argument => !({TRACE})(argument)", arg=BEHIND)
     expect(page.locator("#reference-text")).to_have_text("")
 
+    collecting.update(OLD, frame_time_s=0.01)
+    page.reload()
+    drawn(page)
+    page.select_option("#reference", OLD)
+    expect(page.locator("#reference-text")).to_contain_text(
+        "frame by frame: its frames take 10 ms, these 1.34 ms"
+    )
+
 
 def test_the_reference_follows_range_and_unit(
     watched: Any, web: Any, collecting: MemoryStore

@@ -47,6 +47,13 @@ export class AlarmPanel {
     return this.lasting !== null && !this.lasting.acknowledged;
   }
 
+  // What somebody who relies on the sound must know.
+  get warning() {
+    const { state } = this.sound;
+    if (state === "before") return "no alarm sound until somebody clicks on this page or presses a key";
+    return state === "refused" ? "the browser refuses to play the alarm sound: see Alarms" : "";
+  }
+
   // By key: acknowledges, or shows what there is.
   key() {
     if (this.pending) this.acknowledge();

@@ -169,7 +169,7 @@ function receiveState(state) {
   alarms.take(state.alarms);
   choice.refreshIfNew(state.series, state.source, state.others);
   if (view.wall) update.reloadWall(state.source);
-  const warnings = [...warningsOf(state), update.text].filter(Boolean).map((text) => {
+  const warnings = [...warningsOf(state), update.text, alarms.warning].filter(Boolean).map((text) => {
     const item = document.createElement("span");
     item.textContent = text;
     return item;
@@ -305,7 +305,7 @@ const reference = new Reference({
     const { channel, region, unit, from, to } = view;
     return { ref: view.ref, channel, region, unit, from, to, px: plotWidth() };
   },
-  newest: () => header().to,
+  shown: header,
   onTrace: (trace) => plots.setReference(trace).catch(plotFailed),
   onChoice: (ref) => change({ ref }),
 });

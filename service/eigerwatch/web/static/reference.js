@@ -2,6 +2,7 @@
 
 import { Panel, askTick, seriesPath } from "./api.js";
 import { set } from "./figures.js";
+import { significant } from "./format.js";
 import { label } from "./series.js";
 import { option } from "./toolbar.js";
 
@@ -9,11 +10,11 @@ const EVERY_MS = 10000;
 const $ = (id) => document.getElementById(id);
 
 export class Reference {
-  // wanted() -> { ref, channel, region, unit, px, from, to } or null; newest() -> the
-  // frame after those shown; onTrace({ blocks, name } or null) draws; onChoice(key or
+  // wanted() -> { ref, channel, region, unit, px, from, to } or null; shown() -> header of
+  // the tick shown; onTrace({ blocks, name } or null) draws; onChoice(key or
   // null): it was chosen.
-  constructor({ wanted, newest, onTrace, onChoice }) {
-    this.onTrace = onTrace;
+  constructor({ wanted, shown, onTrace, onChoice }) {
+    Object.assign(this, { onTrace, shown });
     this.key = null;
     this.names = new Map();
     this.trace = null;
@@ -29,7 +30,7 @@ export class Reference {
         return what && { ...what, version: Math.floor(performance.now() / EVERY_MS) };
       },
       load: async ({ ref, to, version: _, ...query }) => {
-        const tick = await askTick(seriesPath(ref, "/trace", { ...query, to: to ?? newest() }));
+        const tick = await askTick(seriesPath(ref, "/trace", { ...query, to: to ?? shown().to }));
         return () => this.show(tick);
       },
       clear: () => this.drop(),
@@ -41,8 +42,15 @@ export class Reference {
     const own = header.unit === "counts" ? "in its own counts" : "by its own mean";
     this.trace = { blocks, name: this.name() };
     const frames = blocks.frame.length ? own : "has no frames here";
-    set("reference-text", `grey: ${this.name()}, ${frames}`);
+    set("reference-text", `grey: ${this.name()}, ${frames}${this.pace(header)}`);
     this.onTrace(this.trace);
+  }
+
+  // Frames are laid over frames, which are not the same times where they take longer.
+  pace({ frame_time_s: own }) {
+    const other = this.shown()?.frame_time_s;
+    if (!own || !other || own === other) return "";
+    return `; frame by frame: its frames take ${significant(1000 * own)} ms, these ${significant(1000 * other)} ms`;
   }
 
   drop() {

@@ -8,6 +8,7 @@ const TONES_HZ = [880, 660];
 const TONE_S = 0.18;
 const VOLUME = 0.25;
 const KEY = "alarm-sound";
+const GESTURES = ["click", "keydown"]; // by which a browser lets a page play
 
 export class Sound {
   // onChange(): the state is another one now.
@@ -18,8 +19,18 @@ export class Sound {
     this.playedAt = -Infinity;
     this.state = "off"; // off, on, refused, unsupported, before
     if (!globalThis.AudioContext) this.state = "unsupported";
-    else if (remembered(KEY) === "on") this.state = "before";
+    else if (remembered(KEY) === "on") {
+      this.state = "before";
+      for (const kind of GESTURES) addEventListener(kind, this, true);
+    }
     setInterval(() => this.look(), 500);
+  }
+
+  // Whoever turned it on wants it again with the first click or key on the page.
+  handleEvent({ target }) {
+    for (const kind of GESTURES) removeEventListener(kind, this, true);
+    const own = target instanceof Element && target.closest("#sound");
+    if (this.state === "before" && !own) this.toggle();
   }
 
   // Only in answer to a click or key: else the browser refuses.
@@ -88,5 +99,5 @@ export const SOUND_WORDS = {
   on: "On: a tone repeats until the alarm is acknowledged or over.",
   refused: "The browser refuses to play sound: allow it for this page, then press again.",
   unsupported: "This browser cannot play sound.",
-  before: "Off since the page was loaded anew: press to turn it on again.",
+  before: "Off since the page was loaded anew: on again with the first click or key.",
 };

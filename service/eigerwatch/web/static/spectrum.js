@@ -1,7 +1,7 @@
 // The fluctuation by frequency: density over the level of counting, lines, bands.
 
 import { Panel, ask, seriesPath } from "./api.js";
-import { significant } from "./format.js";
+import { integer, significant } from "./format.js";
 import { colour, set } from "./figures.js";
 import { fillRows } from "./rows.js";
 import { SmallPlot } from "./small-plot.js";
@@ -19,16 +19,18 @@ export class SpectrumPanel extends SmallPlot {
       wanted,
       load: async ({ series, channel, from, to }, fresh) => {
         const told = await ask(seriesPath(series, "/spectrum", { channel, from, to, recent: !fresh, brief: true }));
-        return () => this.show(told);
+        const range = from === null && to === null ? "the whole series" : `frames ${integer(from ?? 0)} to ${to === null ? "the newest" : integer(to - 1)}`;
+        return () => this.show(told, `Of ${range}, whole image. `);
       },
       clear: () => this.show(null),
       failed: (text) => set("spectrum-problem", text),
     });
   }
 
-  show(told) {
+  // about: which frames and pixels, in words.
+  show(told, about = "") {
     const unit = told?.spectrum.unit === "Hz" ? "Hz" : "1/frame";
-    set("spectrum-text", told ? told.spectrum.text : "");
+    set("spectrum-text", told ? about + told.spectrum.text : "");
     set("lines-text", told ? told.search.text : "");
     set("bands-text", told ? told.bands.text : "");
     for (const cell of document.querySelectorAll(".frequency-unit")) set(cell, unit);
