@@ -74,10 +74,16 @@ def test_a_reference_is_drawn_behind(page: Page, collecting: MemoryStore) -> Non
     page.wait_for_function(f"argument => !({TRACE})(argument)", arg=BEHIND)
     expect(page.locator("#reference-text")).to_have_text("")
 
-    collecting.update(OLD, frame_time_s=0.01)
-    page.reload()
+
+def test_a_reference_of_another_frame_time_says_so(
+    page: Page, collecting: MemoryStore, beam: Any
+) -> None:
+    slow = "live:01JSLOW"
+    collecting.open(slow, state="finished", started_ms=500, frame_time_s=0.01)
+    collecting.append(slow, beam.totals(500))
     drawn(page)
-    page.select_option("#reference", OLD)
+    page.focus("#series")
+    page.select_option("#reference", slow)
     expect(page.locator("#reference-text")).to_contain_text(
         "frame by frame: its frames take 10 ms, these 1.34 ms"
     )
