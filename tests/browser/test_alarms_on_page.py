@@ -123,6 +123,29 @@ def test_an_alarm_is_shown_acknowledged_and_ends(
     expect(page.locator("#alarm-now-word")).to_have_text("No alarm")
 
 
+def test_an_alarm_that_nobody_has_seen_is_not_forgotten(
+    page: Page, flowing: threading.Event, store: MemoryStore, kept: MemoryAlarms
+) -> None:
+    expect(page.locator("#alarm")).to_be_visible()
+    end(flowing, store)
+    expect(page.locator("#alarm")).to_be_hidden()
+    button = page.locator("#alarms-open")
+    expect(button).to_have_text("Alarms (1)")
+    expect(button).to_have_attribute(
+        "aria-label", "Alarms: none; 1 over, not acknowledged"
+    )
+    page.keyboard.press("a")
+    item = page.locator("#alarm-list li")
+    expect(item).to_contain_text("not acknowledged")
+    item.get_by_role("button", name="Acknowledge the alarm of").focus()
+    page.keyboard.press("Enter")
+    expect(item).to_contain_text("acknowledged by somebody")
+    expect(item.locator("button")).to_have_count(0)
+    expect(page.locator("#alarms-close")).to_be_focused()
+    expect(button).to_have_text("Alarms")
+    assert kept.kinds() == ["begin", "end", "acknowledge"]
+
+
 def test_a_comment_goes_with_it_and_is_text(
     page: Page, flowing: threading.Event, kept: MemoryAlarms
 ) -> None:

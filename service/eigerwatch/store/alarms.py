@@ -101,6 +101,12 @@ class AlarmBook:
         newest = next(reversed(self._alarms.values()), None)
         return newest if newest and newest.ended_ms is None else None
 
+    @property
+    def unseen(self) -> int:
+        """How many have ended before anybody acknowledged them."""
+        known = self._alarms.values()
+        return sum(one.ended_ms is not None and not one.acknowledged for one in known)
+
     def find(self, alarm: str) -> Alarm | None:
         """Return an alarm by its id."""
         return self._alarms.get(alarm)

@@ -66,7 +66,7 @@ class AlarmWatch:
         store: AlarmStore | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.brief: dict[str, Any] = {"version": 0, "lasting": None}
+        self.brief: dict[str, Any] = {"version": 0, "lasting": None, "unseen": 0}
         """What every page is told all the time; never waits for the store."""
         self._clock = clock
         self._watch = watch
@@ -142,7 +142,8 @@ class AlarmWatch:
         lasting = self._book.lasting
         now = [reason.text for reason in self._now.values()]
         told = None if lasting is None else {**lasting.as_dict(), "now": now}
-        self.brief = {"version": self._book.version, "lasting": told}
+        book = self._book
+        self.brief = {"version": book.version, "lasting": told, "unseen": book.unseen}
 
     # ---- what begins and ends ----
 

@@ -317,7 +317,8 @@ class Status(_Answer):
     beam: dict[str, Any]
     """Decision about the newest frames, since when, and whether any limit is set."""
     alarms: dict[str, Any]
-    """The alarm that lasts, and a number that grows with every change."""
+    """The alarm that lasts, how many ended before anybody acknowledged them, and a
+    number that grows with every change."""
     clients: int
     """Live connections."""
 

@@ -1,7 +1,7 @@
 // Alarms: the one that lasts, those that were, who has seen them, sound and notifications.
 
 import { ask } from "./api.js";
-import { clock, day, moment, significant } from "./format.js";
+import { clock, day, integer, moment, significant } from "./format.js";
 import { set } from "./figures.js";
 import { author, setAuthor } from "./notes.js";
 import { NOTIFY_WORDS, Notify } from "./notify.js";
@@ -15,6 +15,7 @@ const DECISIONS = { no_go: "no go", unknown: "unknown" };
 export class AlarmPanel {
   constructor() {
     this.lasting = null;
+    this.unseen = 0; // over, and nobody has said that they were seen
     this.version = null;
     this.heardAt = -Infinity;
     this.listed = null;
@@ -67,11 +68,11 @@ export class AlarmPanel {
     this.load();
   }
 
-  // brief: { version, lasting } of a state message; null: it has none.
+  // brief: { version, lasting, unseen } of a state message; null: it has none.
   take(brief) {
     if (!brief) return;
     this.heardAt = performance.now();
-    this.lasting = brief.lasting;
+    Object.assign(this, { lasting: brief.lasting, unseen: brief.unseen });
     this.show();
     if (brief.version !== this.version) {
       this.version = brief.version;
@@ -102,8 +103,7 @@ export class AlarmPanel {
     }
   }
 
-  async acknowledge(comment = "") {
-    const alarm = this.lasting;
+  async acknowledge(comment = "", alarm = this.lasting) {
     if (!alarm || alarm.acknowledged) return;
     try {
       const body = { author: author(), comment };
@@ -133,7 +133,9 @@ export class AlarmPanel {
     for (const id of ["alarm", "alarms-open", "alarm-now"]) $(id).dataset.alarm = state;
     for (const icon of document.querySelectorAll(".alarm-icon use")) icon.setAttribute("href", `#a-${state}`);
     const label = { none: "Alarms: none", seen: "Alarms: one, acknowledged", new: "Alarms: one, not acknowledged" };
-    $("alarms-open").setAttribute("aria-label", label[state]);
+    const over = this.unseen ? `; ${integer(this.unseen)} over, not acknowledged` : "";
+    $("alarms-open").setAttribute("aria-label", label[state] + over);
+    set("alarms-unseen", this.unseen ? `(${integer(this.unseen)})` : "");
     set("alarm-word", pending ? "ALARM" : "Alarm seen");
     set("alarm-text", lasting ? reasons(lasting).join("; ") : "");
     set("alarm-since", lasting ? sentence(lasting) : "");
@@ -169,7 +171,9 @@ export class AlarmPanel {
     set("alarms-count", alarms.length ? `(${alarms.length}${alarms.length === LIMIT ? " newest" : ""})` : "");
     set("alarms-none", alarms.length ? "" : "None so far.");
     set("alarms-kept", kept ? "" : "This history ends with the service: it has no store for it.");
-    $("alarm-list").replaceChildren(...alarms.map(item));
+    const focused = $("alarm-list").contains(document.activeElement);
+    $("alarm-list").replaceChildren(...alarms.map((alarm) => item(alarm, () => this.acknowledge("", alarm))));
+    if (focused) $("alarms-close").focus();
   }
 }
 
@@ -189,7 +193,8 @@ function seen({ ms, author: who, comment }) {
   return `acknowledged by ${who || "somebody"} at ${moment(ms)}${comment ? `: ${comment}` : ""}`;
 }
 
-function item(alarm) {
+// onSeen(): somebody says that they have seen it.
+function item(alarm, onSeen) {
   const lasts = alarm.ended_ms === null;
   const state = lasts ? (alarm.acknowledged ? "seen" : "new") : "none";
   const element = document.createElement("li");
@@ -209,9 +214,18 @@ function item(alarm) {
     ...alarm.acknowledgements.map((one) => line("p", seen(one), "calm")),
   );
   if (!alarm.acknowledged) words.append(line("p", "not acknowledged", "calm"));
+  if (!alarm.acknowledged && !lasts) words.append(seenButton(alarm, onSeen));
   if (alarm.ending) words.append(line("p", `ended: ${alarm.ending}`, "calm"));
   element.append(icon, words);
   return element;
+}
+
+function seenButton(alarm, onSeen) {
+  const button = line("button", "Acknowledge");
+  button.type = "button";
+  button.setAttribute("aria-label", `Acknowledge the alarm of ${moment(alarm.began_ms)}`);
+  button.addEventListener("click", onSeen);
+  return button;
 }
 
 function worst({ text, value, worst: most }) {
