@@ -91,6 +91,15 @@ class RunningDemo:
                 return pid
         raise AssertionError("the demo has no web process")
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Hold the process with the consumer, which is the demo itself."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
