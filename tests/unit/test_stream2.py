@@ -441,6 +441,8 @@ def test_unknown_keys_and_tags_are_stepped_over(decoder: Decoder) -> None:
     [
         ({"type": "monitor", "series_id": 1}, "type"),
         ({"type": ["image"], "series_id": 1}, "type"),
+        ({"type": b"start", "series_id": 1}, "type"),
+        ({"type": [b"start"], "series_id": 1}, "type"),
         ({"series_id": 1}, "type"),
         ({}, "type"),
         ({"type": "start"}, "value"),
@@ -466,6 +468,7 @@ def test_messages_that_cannot_be_used(
     assert isinstance(error, DecodeError)
     assert error.kind == kind
     assert error.__traceback__ is None
+    assert "memory at" not in str(error)  # an address is no fact
 
 
 def test_preview_layout_is_refused_by_name(decoder: Decoder) -> None:

@@ -123,6 +123,8 @@ class Decoder:
                 kind="preview",
             )
         series_id = fields.whole(message.get("series_id"))
+        if not isinstance(kind, str):
+            raise DecodeError("a message whose type is no text", kind="type")
         if kind not in ("start", "image", "end"):
             raise DecodeError(f"unknown message type {kind!r:.80}", kind="type")
         if series_id is None:
