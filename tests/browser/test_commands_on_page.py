@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from memory_desk import FILE, MemoryDesk
 from memory_store import MemoryStore
+from page_panels import panel
 from PIL import Image as Picture
 from PIL.PngImagePlugin import PngInfo
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from eigerwatch.model import REGION_ROW
 from eigerwatch.store.commanded import NextSettings, ReplayState
@@ -48,13 +49,6 @@ def recorded(recordings: Path) -> Path:
         (recordings / name).write_bytes(b"")
         os.utime(recordings / name, (2_000_000_000 - age,) * 2)
     return recordings
-
-
-def panel(page: Page, name: str) -> Locator:
-    page.locator(f"#{name}-panel > summary").click()
-    found = page.locator(f"#{name}-panel")
-    found.scroll_into_view_if_needed()
-    return found
 
 
 # ---- replay ----

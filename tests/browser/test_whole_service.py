@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from helpers import wait_until
+from page_panels import panel
 from playwright.sync_api import Page, expect
 from running_demo import RunningDemo, running_demo
 from typer.testing import CliRunner
@@ -113,9 +114,7 @@ def test_frames_are_excluded_noted_and_undone(opened: Page, demo: RunningDemo) -
 def test_limits_and_a_region_hold_from_the_next_series_on(
     opened: Page, demo: RunningDemo
 ) -> None:
-    opened.locator("#settings-panel > summary").click()
-    settings = opened.locator("#settings-panel")
-    settings.scroll_into_view_if_needed()
+    settings = panel(opened, "settings")
     expect(opened.locator("#settings-high")).to_have_value("auto")
     opened.fill("#settings-high", "300")
     opened.click("#settings-add")
@@ -123,15 +122,15 @@ def test_limits_and_a_region_hold_from_the_next_series_on(
     row.locator(".name").fill("spot")
     for label, value in (("y0", 10), ("y1", 20), ("x0", 30), ("x1", 60)):
         row.get_by_label(label, exact=True).fill(str(value))
+    running = listed(demo, "sim")[0]["series"]
     opened.click("#settings-use")
     expect(settings.locator("#settings-done")).to_contain_text("Taken")
-    before = listed(demo, "sim")[0]
-    wait_until(
-        lambda: listed(demo, "sim")[0]["series"] != before["series"], 60, "the next one"
-    )
-    key = listed(demo, "sim")[0]["series"]
-    assert ask(demo, f"series/{before['series']}")["filter_high"] != 300
-    assert ask(demo, f"series/{key}")["filter_high"] == 300
+
+    def high(series: str) -> int:
+        return int(ask(demo, f"series/{series}")["filter_high"])
+
+    wait_until(lambda: high(listed(demo, "sim")[0]["series"]) == 300, 60, "the limit")
+    assert high(running) != 300
     expect(opened.locator("#region option")).to_contain_text(["whole image", "spot"])
     opened.select_option("#region", "spot")
     expect(opened.locator("#region-shown")).to_contain_text("spot")
@@ -142,9 +141,7 @@ def test_limits_and_a_region_hold_from_the_next_series_on(
 def test_a_recording_is_replayed_paused_and_stopped(
     opened: Page, demo: RunningDemo
 ) -> None:
-    opened.locator("#replay-panel > summary").click()
-    replay = opened.locator("#replay-panel")
-    replay.scroll_into_view_if_needed()
+    replay = panel(opened, "replay")
     opened.locator("#replay-list").select_option(index=0)
     expect(replay.locator("#replay-chosen")).to_contain_text("evening_master.h5")
     opened.locator("#replay-speed").select_option("1")
