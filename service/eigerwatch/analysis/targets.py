@@ -63,7 +63,7 @@ class Judged:
     @property
     def passes(self) -> bool:
         """Whether a check of the run succeeds: all limits held, or none is set."""
-        return self.decision == Decision.GO or self.text == NO_LIMITS
+        return self.decision == Decision.GO or not self.limited
 
     @property
     def limited(self) -> bool:

@@ -18,8 +18,9 @@ from eigerwatch.errors import ConfigError
 from eigerwatch.model import MISSING_TOTAL, FrameFlag
 
 SUMS_COLUMNS = ("total", "kept", "below", "above", "sentinel", "masked")
+"""Fields of a frame record that `sums_csv_lines` writes, after frame and state,"""
 REGION_COLUMNS = ("total", "kept", "sentinel")
-"""Fields of a frame record that `sums_csv_lines` writes, after frame and state."""
+"""and those of them that are known of a region."""
 
 _LINES_PER_BLOCK = 4096
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from eigerwatch.analysis.statistics import finite_or_none
-from eigerwatch.analysis.targets import NO_LIMITS, Decision, Judged
+from eigerwatch.analysis.targets import Decision, Judged
 from eigerwatch.errors import AcknowledgedError, StoreError, UnknownAlarmError
 from eigerwatch.model import SourceState
 from eigerwatch.sections import TargetSettings
@@ -224,7 +224,7 @@ class AlarmWatch:
                     found[check.name] = Reason(
                         check.name, check.text, now_ms, value, check.limit
                     )
-        unknown = judged.decision == Decision.UNKNOWN and judged.text != NO_LIMITS
+        unknown = judged.decision == Decision.UNKNOWN and judged.limited
         silent = state in _FAILING or (state in _COMING and unknown)
         return found, frozenset({SOURCE}) if silent else None
 

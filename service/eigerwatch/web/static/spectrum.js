@@ -19,8 +19,7 @@ export class SpectrumPanel extends SmallPlot {
       wanted,
       load: async ({ series, channel, from, to }, fresh) => {
         const told = await ask(seriesPath(series, "/spectrum", { channel, from, to, recent: !fresh, brief: true }));
-        const range = from === null && to === null ? "the whole series" : `frames ${integer(from ?? 0)} to ${to === null ? "the newest" : integer(to - 1)}`;
-        return () => this.show(told, `Of ${range}, whole image. `);
+        return () => this.show(told, `Of ${rangeText(from, to)}, whole image. `);
       },
       clear: () => this.show(null),
       failed: (text) => set("spectrum-problem", text),
@@ -98,6 +97,11 @@ export class SpectrumPanel extends SmallPlot {
       })),
     };
   }
+}
+
+function rangeText(from, to) {
+  if (from === null && to === null) return "the whole series";
+  return `frames ${integer(from ?? 0)} to ${to === null ? "the newest" : integer(to - 1)}`;
 }
 
 function percent(share, digits = 2) {
