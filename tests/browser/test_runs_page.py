@@ -250,15 +250,99 @@ def test_two_runs_are_compared(page: Page, judged: RunningWeb) -> None:
     assert [kind for kind, _ in drawn] == ["scatter"] * 3
     assert drawn[2][1] > 20
     assert page.evaluate("() => document.activeElement.id") == "comparison-title"
-    link = page.locator("#comparison-html")
+    link = page.locator("#change-rows").get_by_role("link", name="HTML")
     with page.expect_download() as download:
         link.click()
     assert "comparison" in download.value.suggested_filename
 
 
+def test_three_more_runs_are_compared_with_the_first(
+    page: Page, judged: RunningWeb
+) -> None:
+    choose(page, OTHER, LIVE, SIM, REPLAY)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#comparison")).to_have_attribute("aria-busy", "false")
+    verdicts = page.locator("#comparison-verdict p")
+    expect(verdicts).to_have_count(3)
+    for n, key in enumerate((LIVE, SIM, REPLAY)):
+        query = {"a": OTHER, "b": key}
+        said = httpx.get(f"{judged.url}api/v1/compare", params=query).json()
+        found = said["comparison"]
+        expect(verdicts.nth(n)).to_have_text(f"{'BCD'[n]}: {found['verdict']}")
+        cells = page.locator("#change-rows tr").nth(n).locator("td")
+        texts = [found[figure]["text"] for figure in ("mean", "cv", "cv_beam")]
+        expect(cells).to_have_text([*texts, "HTML"])
+    expect(page.locator("#comparison-remarks")).to_contain_text("by itself")
+    curves = ["ratio B", "ratio C", "ratio D"]
+    wait_until(lambda: names(page, "ratio")[2::3] == curves, what="three ratios")
+    # One that is gone is told; the others are compared all the same.
+    page.route("**/api/v1/compare?*b=sim*", lambda route: route.fulfill(status=404))
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Compare").click()
+    expect(verdicts.nth(1)).to_contain_text("C: Not compared")
+    wait_until(lambda: names(page, "ratio")[2::3] == ["ratio B", "ratio D"])
+
+
+def shown_frames(page: Page) -> list[float]:
+    found: list[float] = page.evaluate(
+        "() => document.getElementById('overlay').layout?.xaxis.range ?? [0, 0]"
+    )
+    return found
+
+
+def test_traces_are_zoomed_to_the_frames(page: Page, judged: RunningWeb) -> None:
+    choose(page, OTHER, LIVE)
+    page.get_by_role("button", name="Compare").click()
+    wait_until(lambda: len(names(page, "overlay")) == 2)
+    expect(page.locator("#comparison")).to_have_attribute("aria-busy", "false")
+    whole = shown_frames(page)
+    assert whole == [-0.5, 2999.5]
+    expect(page.locator("#overlay-whole")).to_be_disabled()
+    box = page.locator("#overlay .nsewdrag").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 60, steps=5)
+    page.mouse.up()
+    wait_until(lambda: shown_frames(page)[0] == pytest.approx(1500, abs=20))
+    first, last = (round(x + 0.5) for x in shown_frames(page))
+    assert last == pytest.approx(1800, abs=20)
+
+    def drawn() -> Any:
+        return page.evaluate(
+            """() => document.getElementById('overlay').data
+                .map(t => [Array.from(t.x), Array.from(t.y)])"""
+        )
+
+    wait_until(lambda: len(drawn()[0][0]) == last - first, what="all frames")
+    for key, (x, y) in zip((OTHER, LIVE), drawn(), strict=True):
+        assert x == list(range(first, last))
+        query = {"from": first, "to": last}
+        path = f"{judged.url}api/v1/series/{key}"
+        told = httpx.get(f"{path}/frames", params=query).json()
+        mean = httpx.get(f"{path}/statistics").json()["raw"]["mean"]
+        values = [int(total) / mean for total in told["columns"]["total"]]
+        assert y == pytest.approx(values, rel=1e-6)
+    assert f"traces=frame%3A{first}-{last}" in page.url
+    page.reload()
+    wait_until(lambda: shown_frames(page) == [first - 0.5, last - 0.5])
+    width = last - first
+    page.keyboard.press("+")
+    wait_until(
+        lambda: width / 2 - 2 < shown_frames(page)[1] - shown_frames(page)[0] < width
+    )
+    page.keyboard.press("b")
+    wait_until(lambda: shown_frames(page) == [first - 0.5, last - 0.5])
+    page.keyboard.press("ArrowRight")
+    wait_until(lambda: shown_frames(page)[0] > first)
+    page.locator("#overlay-whole").click()
+    wait_until(lambda: shown_frames(page) == whole)
+    assert "traces" not in page.url
+
+
 def last_x(page: Page) -> float:
     found: float = page.evaluate(
-        "() => Array.from(document.getElementById('overlay').data[0].x).at(-1)"
+        "() => Array.from(document.getElementById('overlay').data?.[0].x ?? [0]).at(-1)"
     )
     return found
 
@@ -268,9 +352,6 @@ def test_traces_by_frame_and_by_time(page: Page) -> None:
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("#compared li")).to_have_count(3)
     wait_until(lambda: len(names(page, "overlay")) == 3)
-    expect(page.locator("#comparison-verdict")).to_be_hidden()
-    expect(page.locator("#ratio-part")).to_be_hidden()
-    expect(page.locator("#comparison-html")).to_be_hidden()
     values = page.evaluate(
         "() => document.getElementById('overlay').data.map(t => Array.from(t.y))"
     )
@@ -279,6 +360,12 @@ def test_traces_by_frame_and_by_time(page: Page) -> None:
     assert last_x(page) == 2999
     page.get_by_label("by time").check()
     wait_until(lambda: last_x(page) == pytest.approx(2999 * 0.00134))
+    assert "traces=time" in page.url
+    page.keyboard.press("Tab")  # the arrows choose among the buttons
+    page.keyboard.press("+")
+    wait_until(lambda: last_x(page) < 2260 * 0.00134)
+    page.reload()
+    wait_until(lambda: 2240 * 0.00134 < last_x(page) < 2260 * 0.00134)
     page.get_by_role("button", name="Close").click()
     expect(page.locator("#comparison")).to_be_hidden()
     assert page.evaluate("() => document.activeElement.id") == "compare"

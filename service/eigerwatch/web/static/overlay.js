@@ -7,6 +7,7 @@ import { Plot } from "./plot.js";
 
 const COLOURS = ["--raw", "--det", "--missing", "--good"];
 const DASHES = ["solid", "dash", "dot", "dashdot"];
+const FEW_FRAMES = 300; // so many are drawn as points, too
 
 // A plot whose figure is made anew when its size or the theme changes.
 export class MadePlot extends Plot {
@@ -27,25 +28,29 @@ function decades(...lists) {
   return values.length && Math.max(...values) / Math.min(...values) > 30 ? 1 : "D2";
 }
 
-// ticks: decoded; names: A, B, ...; by: "frame" or "time".
-export function traces(axis, ticks, names, by) {
-  const ranges = ticks.map(({ header, blocks }) => {
+// ticks: decoded; names: A, B, ...; scene: { timed, span }, span in units of the axis.
+export function traces(axis, ticks, names, { timed, span }) {
+  const ranges = ticks.filter(({ blocks }) => blocks.raw.length).map(({ header, blocks }) => {
     const quartiles = header.quartiles.raw;
     return quartiles[0] !== null && blocks.raw.length > 7 ? robustRange(quartiles, blocks.raw) : fullRange(blocks.raw);
   });
-  const timed = by === "time";
+  const lows = ranges.map(([low]) => low);
+  const highs = ranges.map(([, high]) => high);
   return {
     traces: ticks.map(({ header, blocks }, index) => ({
-      type: "scatter", mode: "lines", name: literal(names[index]), y: blocks.raw,
+      type: "scatter", mode: blocks.raw.length > FEW_FRAMES ? "lines" : "lines+markers",
+      name: literal(names[index]), y: blocks.raw,
       x: timed ? Array.from(blocks.frame, (frame) => frame * header.frame_time_s) : blocks.frame,
-      line: { color: colour(COLOURS[index]), width: 1 }, opacity: 0.75,
+      line: { color: colour(COLOURS[index]), width: 1 }, marker: { color: colour(COLOURS[index]), size: 4 }, opacity: 0.75,
       hovertemplate: `${timed ? "%{x:.4f} s" : "frame %{x:,d}"}<br>%{y:.5f}<extra>%{fullData.name}</extra>`,
     })),
     layout: {
-      xaxis: axis(timed ? "time since the run began (s)" : "frame", timed ? {} : { tickformat: ",d" }),
+      dragmode: "zoom",
+      xaxis: axis(timed ? "time since the run began (s)" : "frame", {
+        fixedrange: false, range: span, ...(timed ? {} : { tickformat: ",d" }),
+      }),
       yaxis: axis("over the mean", {
-        range: [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))],
-        tickformat: ".4~f",
+        range: ranges.length ? [Math.min(...lows), Math.max(...highs)] : [0, 2], tickformat: ".4~f",
       }),
     },
   };
@@ -53,7 +58,7 @@ export function traces(axis, ticks, names, by) {
 
 // told: answers about spectra.
 export function spectra(axis, told, names) {
-  const unit = told[0]?.spectrum.unit === "per frame" ? "per frame" : "Hz";
+  const unit = unitOf(told[0].spectrum);
   return {
     traces: told.map(({ spectrum }, index) => ({
       type: "scatter", mode: "lines", name: literal(names[index]),
@@ -70,28 +75,53 @@ export function spectra(axis, told, names) {
   };
 }
 
-// found: the comparison's ratio of spectra.
-export function ratio(axis, found) {
-  const x = found.frequencies_hz;
-  const known = x.map((_, index) => index).filter((index) => x[index] > 0
-    && [found.low, found.high, found.ratio].every((values) => values[index] > 0));
-  const at = (values) => known.map((index) => values[index]);
-  const base = { type: "scatter", mode: "lines", x: at(x) };
-  const unit = found.unit === "per frame" ? "per frame" : "Hz";
+// found: { index, letter, found }, the ratios of spectra of these runs to that of A.
+export function ratios(axis, found) {
+  const alone = found.length === 1;
+  const drawn = found.map((one) => ratio(one, alone));
+  const unit = unitOf(found[0].found);
   return {
-    traces: [
-      { ...base, name: "low", y: at(found.low), line: { width: 0, color: colour("--shade") }, hoverinfo: "skip" },
-      { ...base, name: "high", y: at(found.high), line: { width: 0, color: colour("--shade") }, fill: "tonexty", fillcolor: colour("--shade"), hoverinfo: "skip" },
-      {
-        ...base, name: "ratio", y: at(found.ratio), line: { color: colour("--text"), width: 1.4 },
-        customdata: known.map((index) => [found.low[index], found.high[index]]),
-        hovertemplate: `%{x:.4~g} ${unit}<br>%{y:.3~g} (%{customdata[0]:.3~g} to %{customdata[1]:.3~g})<extra></extra>`,
-      },
-    ],
+    traces: drawn.flatMap((one) => one.traces),
     layout: {
       xaxis: axis(`frequency (${unit})`, { type: "log", dtick: 1, tickformat: "~g" }),
-      yaxis: axis("B over A", { type: "log", tickformat: "~g", dtick: decades(at(found.low), at(found.high)) }),
+      yaxis: axis(alone ? `${found[0].letter} over A` : "over A", {
+        type: "log", tickformat: "~g", dtick: decades(...drawn.flatMap((one) => one.limits)),
+      }),
       shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: 1, y1: 1, line: { color: colour("--soft"), width: 1, dash: "dash" } }],
     },
   };
+}
+
+// Of one run: the curve over its interval. alone: there is no other to tell it from.
+function ratio({ index, letter, found }, alone) {
+  const x = found.frequencies_hz;
+  const known = x.map((_, at) => at).filter((at) => x[at] > 0
+    && [found.low, found.high, found.ratio].every((values) => values[at] > 0));
+  const at = (values) => known.map((place) => values[place]);
+  const base = { type: "scatter", mode: "lines", x: at(x) };
+  const shade = alone ? colour("--shade") : faint(colour(COLOURS[index]));
+  const band = { ...base, line: { width: 0, color: shade }, hoverinfo: "skip" };
+  const of = alone ? "" : ` ${letter}`;
+  return {
+    limits: [at(found.low), at(found.high)],
+    traces: [
+      { ...band, name: `low${of}`, y: at(found.low) },
+      { ...band, name: `high${of}`, y: at(found.high), fill: "tonexty", fillcolor: shade },
+      {
+        ...base, name: `ratio${of}`, y: at(found.ratio),
+        line: { color: colour(alone ? "--text" : COLOURS[index]), width: 1.4, dash: alone ? "solid" : DASHES[index] },
+        customdata: known.map((place) => [found.low[place], found.high[place]]),
+        hovertemplate: `${alone ? "" : `${letter}, `}%{x:.4~g} ${unitOf(found)}<br>%{y:.3~g} (%{customdata[0]:.3~g} to %{customdata[1]:.3~g})<extra></extra>`,
+      },
+    ],
+  };
+}
+
+// Of a colour as #rrggbb: what lies below shows through.
+function faint(hex) {
+  return `${hex}38`;
+}
+
+function unitOf(found) {
+  return found.unit === "per frame" ? "per frame" : "Hz";
 }

@@ -1,22 +1,25 @@
-// Two to four runs against each other: verdict, traces, spectra.
+// Two to four runs: what has changed against the first, traces, spectra.
 
 import { ask, seriesPath } from "./api.js";
 import { set } from "./figures.js";
-import { MadePlot, ratio, spectra, traces } from "./overlay.js";
+import { MadePlot, ratios, spectra } from "./overlay.js";
+import { OverlayTraces } from "./overlay-traces.js";
+import { fillRows } from "./rows.js";
 import { nameOf } from "./run-words.js";
-import { decodeTick } from "./tick.js";
 
 const LETTERS = ["A", "B", "C", "D"];
-const PX = 800; // two points for each
+const CHANGES = ["mean", "cv", "cv_beam"];
+const BY_ITSELF = "Each of these holds at 95 % by itself: the more runs are compared, the sooner one differs by chance.";
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
 
 export class RunsCompare {
-  constructor({ onClose }) {
+  // onChange(): the address of what is shown is another.
+  constructor({ onClose, onChange }) {
     this.asked = 0;
-    this.ticks = [];
-    this.plots = { overlay: new MadePlot($("overlay")), spectra: new MadePlot($("spectra")), ratio: new MadePlot($("ratio")) };
-    for (const id of ["by-frame", "by-time"]) $(id).addEventListener("change", () => this.drawTraces());
+    const onProblem = (error) => set("comparison-problem", error.message);
+    this.overlay = new OverlayTraces($("overlay"), { onProblem, onChange });
+    this.plots = { spectra: new MadePlot($("spectra")), ratio: new MadePlot($("ratio")) };
     $("comparison-close").addEventListener("click", () => {
       this.asked += 1;
       $("comparison").hidden = true;
@@ -25,10 +28,15 @@ export class RunsCompare {
   }
 
   redraw() {
-    for (const plot of Object.values(this.plots)) plot.redraw();
+    for (const plot of [this.overlay, ...Object.values(this.plots)]) plot.redraw();
   }
 
-  async show(runs) {
+  // What of the runs is shown, for the page's address.
+  get address() {
+    return this.overlay.address();
+  }
+
+  async show(runs, address = "") {
     this.asked += 1;
     const { asked } = this;
     const current = (act) => (found) => (asked === this.asked ? act(found) : null);
@@ -36,52 +44,78 @@ export class RunsCompare {
     $("comparison").hidden = false;
     $("comparison").setAttribute("aria-busy", "true");
     $("compared").replaceChildren(...this.names.map(legend));
-    for (const id of ["comparison-remarks", "comparison-problem", "ratio-text"]) set(id, "");
-    $("ratio-part").hidden = true;
-    const pair = runs.length === 2;
-    const query = new URLSearchParams({ a: runs[0].series, b: runs[1].series });
-    $("comparison-html").hidden = !pair;
-    if (pair) $("comparison-html").href = `/api/v1/compare.html?${query}`;
-    set("comparison-verdict", pair ? "Comparing …" : "");
+    set("comparison-problem", "");
+    for (const id of ["comparison-remarks", "ratio-text"]) lines(id, []);
+    $("ratio-part").hidden = $("changes").hidden = true;
+    lines("comparison-verdict", ["Comparing …"]);
     $("comparison-title").focus();
     const fail = current((error) => set("comparison-problem", error.message));
+    const keys = runs.map(({ series }) => series);
     await Promise.all([
-      Promise.all(runs.map(({ series }) => traceOf(series)))
-        .then(current((ticks) => this.showTraces(ticks))).catch(fail),
-      Promise.all(runs.map(({ series }) => ask(seriesPath(series, "/spectrum", { brief: true, recent: true }))))
+      this.overlay.show(keys, this.names, address),
+      Promise.all(keys.map((key) => ask(seriesPath(key, "/spectrum", { brief: true, recent: true }))))
         .then(current((told) => this.plots.spectra.draw((axis) => spectra(axis, told, this.names)))).catch(fail),
-      pair ? ask(`/api/v1/compare?${query}`).then(current(({ comparison }) => this.showPair(comparison)))
-        .catch(current((error) => set("comparison-verdict", `Not compared: ${error.message}`))) : null,
+      Promise.all(keys.slice(1).map((key) => compared(keys[0], key))).then(current((found) => this.showChanges(found))),
     ]);
     if (asked === this.asked) $("comparison").setAttribute("aria-busy", "false");
   }
 
-  showTraces(ticks) {
-    this.ticks = ticks;
-    const timed = ticks.every(({ header }) => header.frame_time_s);
-    $("by-time").disabled = !timed;
-    if (!timed) $("by-frame").checked = true;
-    return this.drawTraces();
+  // found: for B, C, D against A.
+  showChanges(found) {
+    const several = found.length > 1;
+    const letter = (index) => LETTERS[index + 1];
+    const named = (index, text) => (several && text ? `${letter(index)}: ${text}` : text);
+    const verdicts = found.map(({ told, problem }, index) => named(index, told?.verdict ?? `Not compared: ${problem}`));
+    lines("comparison-verdict", verdicts);
+    const remarks = found.map(({ told }, index) => named(index, told ? remarksOf(told) : ""));
+    lines("comparison-remarks", several ? [...remarks, BY_ITSELF] : remarks);
+    this.showTable(found);
+    const spectral = found.map(({ told }, index) => ({ index: index + 1, letter: letter(index), found: told?.spectrum }))
+      .filter((one) => one.found);
+    $("ratio-part").hidden = spectral.length === 0;
+    lines("ratio-text", spectral.map((one) => named(one.index - 1, one.found.text)));
+    return spectral.length ? this.plots.ratio.draw((axis) => ratios(axis, spectral)) : null;
   }
 
-  drawTraces() {
-    return this.plots.overlay.draw((axis) => traces(axis, this.ticks, this.names, $("by-time").checked ? "time" : "frame"));
-  }
-
-  showPair(told) {
-    set("comparison-verdict", told.verdict);
-    set("comparison-remarks", [...told.refusals, ...told.warnings, told.frequencies_text].filter(Boolean).join("; "));
-    $("ratio-part").hidden = told.spectrum === null;
-    if (told.spectrum === null) return null;
-    set("ratio-text", told.spectrum.text);
-    return this.plots.ratio.draw((axis) => ratio(axis, told.spectrum));
+  showTable(found) {
+    $("changes").hidden = false;
+    const texts = found.map(({ told }, index) => [
+      `${LETTERS[index + 1]} over A`, ...CHANGES.map((name) => told?.[name].text ?? "–"), "",
+    ]);
+    fillRows($("change-rows"), texts, (row, index) => {
+      const { told, query } = found[index];
+      CHANGES.forEach((name, place) => row.cells[place + 1].classList.toggle("changed", told?.[name].significant === true));
+      if (!told) return;
+      const link = document.createElement("a");
+      link.href = `/api/v1/compare.html?${query}`;
+      link.download = "";
+      link.textContent = "HTML";
+      link.setAttribute("aria-label", `Comparison of ${LETTERS[index + 1]} with A as HTML`);
+      row.cells[row.cells.length - 1].replaceChildren(link);
+    });
   }
 }
 
-async function traceOf(series) {
-  const response = await fetch(seriesPath(series, "/trace", { px: PX }));
-  if (!response.ok) throw new Error(`the trace of ${series} does not come: HTTP ${response.status}`);
-  return decodeTick(await response.arrayBuffer());
+// What the server says of B against A, or why it cannot.
+async function compared(a, b) {
+  const query = new URLSearchParams({ a, b });
+  try {
+    return { query, told: (await ask(`/api/v1/compare?${query}`)).comparison };
+  } catch (error) {
+    return { query, told: null, problem: error.message };
+  }
+}
+
+function remarksOf(told) {
+  return [...told.refusals, ...told.warnings, told.frequencies_text].filter(Boolean).join("; ");
+}
+
+function lines(id, texts) {
+  $(id).replaceChildren(...texts.filter(Boolean).map((text) => {
+    const line = document.createElement("p");
+    line.textContent = text;
+    return line;
+  }));
 }
 
 function legend(name, index) {

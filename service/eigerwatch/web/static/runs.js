@@ -99,6 +99,7 @@ function writeAddress() {
   if (view.page > 1) query.set("page", view.page);
   for (const key of chosen.keys.slice(0, MOST_LINKED)) query.append("run", key);
   if (view.compared) query.set("compare", "1");
+  if (view.compared && compare.address) query.set("traces", compare.address);
   const text = query.toString();
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
 }
@@ -121,7 +122,7 @@ async function readChoice() {
   for (const run of runs) chosen.choose(run, true);
   $("lost").hidden = !missing.length;
   set("lost", `Not stored any more: ${missing.join(", ")}`);
-  if (view.compared) await compare.show(runs);
+  if (view.compared) await compare.show(runs, url.get("traces") ?? "");
 }
 
 function pause(ms) {
@@ -187,6 +188,7 @@ const compare = new RunsCompare({
     writeAddress();
     $("compare").focus();
   },
+  onChange: writeAddress,
 });
 const chosen = new Chosen({
   onChange: () => {
@@ -196,8 +198,9 @@ const chosen = new Chosen({
   onDone: load,
   onCompare: (runs) => {
     view.compared = true;
+    const shown = compare.show(runs);
     writeAddress();
-    return compare.show(runs);
+    return shown;
   },
 });
 const trend = new Trend({ wanted: () => (told ? { query: filterQuery(), version } : null) });
