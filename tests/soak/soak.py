@@ -33,7 +33,9 @@ COLLECTIONS = 4
 """Samples of which the least is kept,"""
 APART_S = 3.0
 WARM_UP = 0.25
-"""Part of the run that no slope is taken of: caches fill."""
+"""Part of the run that no slope is taken of,"""
+WARM_UP_S = 2400
+"""and at least so long: lists of events and series, and caches, fill."""
 CERTAIN = 2
 """Standard errors that a verdict needs,"""
 LEAST_S = 1800
@@ -93,7 +95,7 @@ def sample(browser: BareBrowser, web_pid: int) -> list[float]:
 
 def report(times: list[float], rows: list[list[float]]) -> int:
     """Print what grows by how much and return the exit code."""
-    begin = times[0] + WARM_UP * (times[-1] - times[0])
+    begin = times[0] + max(WARM_UP_S, WARM_UP * (times[-1] - times[0]))
     used = [n for n, at in enumerate(times) if at >= begin]
     seconds = times[-1] - begin
     found = []
