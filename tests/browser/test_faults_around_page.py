@@ -481,23 +481,40 @@ def test_a_page_behind_others_goes_on(
     watched.check()
 
 
-@pytest.mark.parametrize("wall", [False, True])
+@pytest.mark.parametrize(
+    ("wall", "polling"), [(False, False), (True, False), (True, True)]
+)
 def test_a_service_that_was_updated(
-    watched: Any, web: RunningWeb, filled: MemoryStore, beam: Any, wall: bool
+    watched: Any,
+    web: RunningWeb,
+    filled: MemoryStore,
+    beam: Any,
+    wall: bool,
+    polling: bool,
 ) -> None:
     page = watched.page
 
-    def updated(socket: Any) -> None:
-        def pass_on(message: str | bytes) -> None:
-            if isinstance(message, str) and '"hello"' in message:
-                message = message.replace("/static/", "/static/newer")
-            socket.send(message)
+    def newer(message: str) -> str:
+        return message.replace("/static/", "/static/newer")
 
-        socket.connect_to_server().on_message(pass_on)
+    def pass_on(socket: Any, message: str | bytes) -> None:
+        socket.send(message if isinstance(message, bytes) else newer(message))
+
+    def updated(socket: Any) -> None:
+        if polling:
+            socket.close()
+        else:
+            server = socket.connect_to_server()
+            server.on_message(lambda message: pass_on(socket, message))
+
+    def status(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=newer(answer.text()))
 
     loads = []
     page.on("load", lambda _: loads.append(1))
     page.route_web_socket(re.compile("/api/v1/live"), updated)
+    page.route("**/api/v1/status", status)
     with growing(filled, KEY, beam.totals):
         page.goto(web.url + ("?wall=1" if wall else ""))
         expect(page.locator("#warnings")).to_contain_text("updated: reload this page")

@@ -136,5 +136,6 @@ def status(
         store=message["store"],
         beam=message["beam"],
         alarms=message["alarms"],
+        files=message["files"],
         clients=n_clients,
     )

@@ -107,8 +107,8 @@ class LiveHub:
             "server": f"eigerwatch {software_version()}",
             "epoch": watch.ticks.epoch,
             "tick_hz": settings.tick_hz,
-            "files": files,
         }
+        self._files = files
         self._clients: set[_Client] = set()
         self._told: dict[str, int] = {}
         """How many events of each series were sent."""
@@ -131,6 +131,7 @@ class LiveHub:
             **self._watch.state_message(situation),
             "beam": self._beam.brief,
             "alarms": self._alarms.brief,
+            "files": self._files,
         }
 
     @property

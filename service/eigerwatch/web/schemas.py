@@ -319,6 +319,8 @@ class Status(_Answer):
     alarms: dict[str, Any]
     """The alarm that lasts, how many ended before anybody acknowledged them, and a
     number that grows with every change."""
+    files: str
+    """Folder of the page's scripts; another one after an update of the service."""
     clients: int
     """Live connections."""
 

@@ -9,7 +9,7 @@ const RETRY_S = [1, 2, 3];
 const FAILURES_BEFORE_POLLING = 3;
 
 export class Connection {
-  // on: { hello, state, event, error, tick(tick) -> promise, link(name, text) }
+  // on: { state, event, error, tick(tick) -> promise, link(name, text) }
   constructor(on) {
     this.on = on;
     this.view = { series: "live" };
@@ -77,7 +77,6 @@ export class Connection {
       const message = JSON.parse(data);
       if (message.t === "hello") {
         this.newEpoch(message.epoch);
-        this.on.hello(message);
       } else if (message.t in this.on) {
         this.on[message.t](message);
       }

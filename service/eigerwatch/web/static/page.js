@@ -166,6 +166,7 @@ async function receiveTick(tick) {
 function receiveState(state) {
   page.state = state;
   serverClock.hear(state.now);
+  update.hear(state.files);
   alarms.take(state.alarms);
   choice.refreshIfNew(state.series, state.source, state.others);
   if (view.wall) update.reloadWall(state.source);
@@ -339,7 +340,6 @@ document.addEventListener("visibilitychange", () => {
 });
 
 const connection = new Connection({
-  hello: ({ files }) => update.hear(files),
   state: receiveState,
   error: refused,
   event: (message) => {
