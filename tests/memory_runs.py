@@ -54,6 +54,9 @@ class MemoryListing:
             for i in self._store.series(100_000)
         ]
 
+    def find(self, key: str) -> list[Listed]:
+        return [one for one in self.listed() if one.key == key]
+
     def infos(self, wanted: Sequence[Listed]) -> dict[str, SeriesInfo]:
         found = {}
         for one in wanted:

@@ -228,10 +228,11 @@ class MemoryStore:
 
     # ---- what Reader does ----
 
-    def series(self, limit: int = 100) -> list[SeriesInfo]:
+    def series(self, limit: int = 100, *, archived: bool = True) -> list[SeriesInfo]:
         with self._lock:
             self._check()
             found = [self.info(key) for key in self._series]
+        found = [info for info in found if archived or not info.archived]
         found.sort(key=lambda info: -(info.started_ms or 0))
         return found[:limit]
 

@@ -36,6 +36,18 @@ class FrameCache:
         self._series: _Kept = OrderedDict()
         self._regions: _Kept = OrderedDict()
 
+    def behind(
+        self, info: SeriesInfo, channel: str, region: Region | None = None
+    ) -> int:
+        """Return how many frames `get` would have to read, late ones apart."""
+        kept = self._series if region is None else self._regions
+        key = (info.key, channel, None if region is None else region.name)
+        ledger = info.ledgers.get(channel)
+        with self._lock:
+            frames = kept.get(key)
+        known = 0 if frames is None or frames.region != region else frames.n
+        return 0 if ledger is None else ledger.highest + 1 - known
+
     def get(
         self, info: SeriesInfo, channel: str, region: Region | None = None
     ) -> SeriesFrames:

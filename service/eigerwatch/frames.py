@@ -140,7 +140,8 @@ class SeriesFrames:
             ):
                 return  # nothing new, or what was read before something newer
             n = ledger.highest + 1
-            if n < self._n:  # the series was forgotten and written anew
+            fewer = self.ledger is not None and ledger.stored < self.ledger.stored
+            if n < self._n or fewer:  # the series was forgotten and written anew
                 self._n = 0
                 self._data = _no_data()
                 self._rejected, self.ledger = np.zeros(0, np.int64), None

@@ -231,3 +231,20 @@ def test_what_was_read_before_something_newer_changes_nothing(
     version = frames.version
     frames.refresh(older)
     assert (frames.n, frames.version) == (1500, version)
+
+
+def test_a_series_of_which_the_store_lost_a_part_is_read_anew(
+    store: MemoryStore,
+) -> None:
+    """As after FLUSHALL: a consumer writes on, and the newest frames again."""
+    store.append(KEY, np.arange(1000))
+    frames = frames_of(store)
+    store.forget(KEY)
+    store.open(KEY)
+    store.append(KEY, np.arange(600, 1100), skip=600)
+    frames.refresh(store.info(KEY))
+    selected = frames.select(Scope())
+    np.testing.assert_array_equal(selected.positions, np.arange(600, 1100))
+    store.fill(KEY, 17, 5)
+    frames.refresh(store.info(KEY))
+    assert frames.select(Scope()).positions[0] == 17

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +15,9 @@ from memory_store import MemoryStore
 from starlette.testclient import WebSocketTestSession
 from structlog.testing import capture_logs
 
+from eigerwatch.errors import StoreError
 from eigerwatch.sections import WebSettings
-from eigerwatch.web import live, ticks, watch
+from eigerwatch.web import live, loads, ticks, watch
 from eigerwatch.web.application import create_app
 from eigerwatch.web.live import LiveHub
 from eigerwatch.web.tick import decode
@@ -389,3 +393,163 @@ def test_a_round_that_fails_is_survived(
     page.next("tick", n=2)
     page.next("state")
     wait_until(lambda: client.get("/healthz").status_code == 200, what="health")
+
+
+def test_who_asks_for_the_same_again_gets_it_again(
+    page: Page, store: MemoryStore
+) -> None:
+    store.open(KEY, state="finished")
+    store.append(KEY, [1, 2, 3])
+    while (first := page.next("tick", n=3))["header"]["assessment"] is None:
+        pass
+    page.say(t="view", series="live")
+    again = page.next("tick", n=3)
+    assert again["header"]["seq"] == first["header"]["seq"]
+
+
+def test_a_store_that_hangs_is_asked_once_a_round(
+    client: TestClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question waits for the time-out: for many clients it would be minutes."""
+    store.open(KEY)
+    store.append(KEY, [1])
+    asked: list[str] = []
+
+    def hang(self: MemoryStore, *_: Any, **__: Any) -> Any:
+        asked.append("question")
+        threading.Event().wait(0.2)
+        raise StoreError("timed out")
+
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(client.websocket_connect(LIVE)) for _ in "12345"]
+        pages = [Page(socket) for socket in sockets]
+        for page in pages:
+            page.next("tick", n=1)
+        with monkeypatch.context() as patch:
+            for name in ("info", "series", "owner", "events"):
+                patch.setattr(MemoryStore, name, hang)
+            told = pages[0].next("state", source="error")
+            assert "the store does not answer" in told["text"]
+            pages[0].next("state", source="error")
+            asked.clear()
+            begin_s = time.monotonic()
+            for _ in range(3):
+                pages[0].next("state", source="error")
+            spent_s = time.monotonic() - begin_s
+            # The beam's watch asks too, once a second.
+            assert len(asked) <= spent_s / 0.2 + 2
+            assert spent_s < 3 * (live.HEARTBEAT_S + 0.6)
+        store.beat()
+        store.append(KEY, [1])
+        for page in pages:
+            page.next("tick", n=2)
+
+
+def test_who_asks_all_the_time_keeps_nobody_waiting(
+    client: TestClient, store: MemoryStore
+) -> None:
+    store.open(KEY)
+    store.append(KEY, [1000])
+    over = threading.Event()
+    with (
+        client.websocket_connect(LIVE) as one,
+        client.websocket_connect(LIVE) as two,
+    ):
+        eager, other = Page(one), Page(two)
+        other.next("tick", n=1)
+
+        def ask() -> None:
+            to = 0
+            while not over.wait(0.001):
+                to += 1
+                eager.say(t="view", series="live", to=to)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            for n in range(2, 12):
+                store.append(KEY, [1000])
+                other.next("tick", n=n)
+        finally:
+            over.set()
+            asking.join()
+
+
+def test_a_view_chosen_while_a_round_is_made_is_the_next_answer(
+    client: TestClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one asked for before would be drawn after the new one was chosen."""
+    store.open(KEY, state="finished")
+    store.append(KEY, np.arange(1000))
+    under_way, chosen = threading.Event(), threading.Event()
+    build = Watch.tick
+
+    def slow(self: Watch, view: ticks.View, info: Any) -> ticks.Tick:
+        built = build(self, view, info)
+        if view.start == 100:
+            under_way.set()
+            assert chosen.wait(10)
+        return built
+
+    with client.websocket_connect(LIVE) as socket:
+        page = Page(socket)
+        page.next("tick", n=1000)
+        monkeypatch.setattr(Watch, "tick", slow)
+        page.say(t="view", series="live", **{"from": 100, "to": 200})
+        assert under_way.wait(10)
+        page.say(t="view", series="live", **{"from": 300, "to": 400})
+        threading.Event().wait(0.3)
+        chosen.set()
+        while (message := page.receive())["t"] != "tick":
+            pass
+        assert message["header"]["from"] == 300
+
+
+def test_a_long_series_is_read_beside_the_live_view(
+    client: TestClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "live:long"
+    monkeypatch.setattr(loads, "LONG", 1000)
+    store.open(long, state="finished", started_ms=1)
+    store.append(long, np.full(5000, 1000))
+    store.open(KEY)
+    store.append(KEY, [1000])
+    reading, go_on = threading.Event(), threading.Event()
+    rows = MemoryStore.rows
+
+    def slow(self: MemoryStore, key: str, *args: Any) -> np.ndarray:
+        if key == long:
+            reading.set()
+            assert go_on.wait(20)
+        return rows(self, key, *args)
+
+    monkeypatch.setattr(MemoryStore, "rows", slow)
+    with (
+        client.websocket_connect(LIVE) as one,
+        client.websocket_connect(LIVE) as two,
+    ):
+        patient, other = Page(one), Page(two)
+        other.next("tick", series=KEY)
+        patient.say(t="view", series=long)
+        assert reading.wait(10)
+        for n in (2, 3, 4):
+            store.append(KEY, [1000])
+            other.next("tick", series=KEY, n=n)
+        go_on.set()
+        patient.next("tick", series=long, n=5000)
+
+
+def test_a_new_client_gets_what_it_asks_for_first(
+    client: TestClient, store: MemoryStore
+) -> None:
+    store.open("live:old", state="finished", started_ms=1000)
+    store.append("live:old", [1, 2, 3])
+    store.open(KEY)
+    store.append(KEY, [1000])
+    with client.websocket_connect(LIVE) as socket:
+        page = Page(socket)
+        page.next("state")
+        page.say(t="view", series="live:old")
+        while (message := page.receive())["t"] != "tick":
+            pass
+        assert message["header"]["series"] == "live:old"

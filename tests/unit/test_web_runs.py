@@ -15,7 +15,7 @@ from memory_runs import MemorySummaries, memory_runs
 from memory_store import MemoryNotes, MemoryStore
 
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
-from eigerwatch.web import summarising
+from eigerwatch.web import run_index, summarising
 from eigerwatch.web.application import create_app
 from eigerwatch.web.run_store import RunStore
 
@@ -387,3 +387,23 @@ def test_without_a_run_store_there_is_no_list(store: MemoryStore) -> None:
     with TestClient(create_app(store, WebSettings()), base_url=BASE) as client:
         assert client.get(RUNS).status_code == 404
         assert client.put(f"/api/v1/series/{OLD}/pin").status_code == 404
+
+
+def test_whatever_fails_runs_are_judged_on(
+    client: TestClient, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh = run_index.RunIndex.refresh
+    failed: list[int] = []
+
+    def fail(self: Any) -> None:
+        if len(failed) < 3:
+            failed.append(1)
+            raise MemoryError
+        refresh(self)
+
+    monkeypatch.setattr(run_index.RunIndex, "refresh", fail)
+    monkeypatch.setattr(summarising, "RETRY_S", 0.01)
+    wait_until(lambda: len(failed) == 3, what="failures")
+    add_run(store, "live:late", 4)
+    wait_until(lambda: "live:late" in keys_of(client), what="the run")
+    assert judged(client)["live:late"]["cv_percent"] is not None

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from memory_store import MemoryStore
 
+from eigerwatch.framecache import FrameCache
 from eigerwatch.model import SourceState
+from eigerwatch.sections import AnalysisSettings, TargetSettings
+from eigerwatch.web import watch
+from eigerwatch.web.assessing import Assessor
 from eigerwatch.web.source import SourceWatch, duration, followed
 
 KEY = "live:01J"
@@ -20,6 +25,12 @@ def store() -> MemoryStore:
     store = MemoryStore()
     store.beat()
     return store
+
+
+def watch_of(store: MemoryStore) -> watch.Watch:
+    frames = FrameCache(store)
+    assessor = Assessor(store, frames, None, AnalysisSettings(), TargetSettings())
+    return watch.Watch(store, frames, assessor)
 
 
 def judged(store: MemoryStore) -> tuple[SourceState, str]:
@@ -109,3 +120,42 @@ def test_following_prefers_open_live_series(store: MemoryStore) -> None:
 def test_durations_are_for_people() -> None:
     texts = [duration(s) for s in (3, 300, 3 * 3600, 3 * 86400)]
     assert texts == ["3 s", "5 min", "3 h", "3 days"]
+
+
+def test_many_replays_do_not_hide_the_detector(store: MemoryStore) -> None:
+    store.beat()
+    store.open("live:own", state="armed", started_ms=1000)
+    for number in range(watch.LOOK_BACK + 5):
+        store.open(f"replay:{number}", state="finished", started_ms=2000 + number)
+    reader = watch_of(store)
+    found = reader.look().series
+    assert found is not None
+    assert found.key == "live:own"
+
+
+def test_the_archive_is_looked_at_where_there_is_nothing_else(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be large and far away, and hang."""
+    store.beat()
+    asked: list[bool] = []
+    series = MemoryStore.series
+
+    def listed(self: MemoryStore, limit: int = 100, *, archived: bool = True) -> Any:
+        asked.append(archived)
+        return series(self, limit, archived=archived)
+
+    monkeypatch.setattr(MemoryStore, "series", listed)
+    monkeypatch.setattr(watch, "LIST_S", 0.0)
+    reader = watch_of(store)
+    store.open("live:old", state="finished", archived=True)
+    found = reader.look().series
+    assert found is not None
+    assert found.key == "live:old"
+    assert asked == [False, True]
+    asked.clear()
+    store.open("live:new")
+    found = reader.look().series
+    assert found is not None
+    assert found.key == "live:new"
+    assert asked == [False]

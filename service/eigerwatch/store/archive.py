@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 SUFFIX = ".h5"
 ROWS_PER_CHUNK = keys.CHUNK_FRAMES
+KEPT = 300
+"""Series whose headers are kept in memory; each may take 20 kB."""
 
 
 class Archive:
@@ -38,7 +41,9 @@ class Archive:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[tuple[int, int], SeriesInfo]] = {}
+        self._known: OrderedDict[str, tuple[tuple[int, int], SeriesInfo]] = (
+            OrderedDict()
+        )
         self.damaged: dict[str, str] = {}
         """File name to what is wrong with it."""
 
@@ -71,20 +76,28 @@ class Archive:
 
     def find(self, key: str) -> SeriesInfo | None:
         """Return what is known about one archived series, None if it is not there."""
-        path = self._path(key)
-        try:
-            stat = path.stat()
-        except OSError:
+        version = self.version(key)
+        if version is None:
             return None
-        version = (stat.st_mtime_ns, stat.st_size)
         with self._lock:
             cached = self._known.get(key)
             if cached is not None and cached[0] == version:
+                self._known.move_to_end(key)
                 return cached[1]
-        info = self._read_info(key, path)
+        info = self._read_info(key, self._path(key))
         with self._lock:
             self._known[key] = (version, info)
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
         return info
+
+    def version(self, key: str) -> tuple[int, int] | None:
+        """Return what changes when a file does, as `versions`; None: there is none."""
+        try:
+            stat = self._path(key).stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size
 
     def rows(
         self, key: str, channel: str, start: int = 0, stop: int | None = None

@@ -65,6 +65,15 @@ class Listing:
                     found[key] = Listed(key, version, True)
         return list(found.values())
 
+    def find(self, key: str) -> list[Listed]:
+        """Return one series, or nothing."""
+        with translated():
+            score = self._client.zscore(keys.SERIES, key)
+        if score is not None:
+            return [Listed(key, (int(score),), False)]
+        version = self._archive.version(key) if self._archive else None
+        return [] if version is None else [Listed(key, version, True)]
+
     def infos(self, wanted: Sequence[Listed]) -> dict[str, SeriesInfo]:
         """Return what is known about these series; those that are gone are left out."""
         found: dict[str, SeriesInfo] = {}

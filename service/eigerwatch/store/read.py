@@ -57,8 +57,8 @@ class Reader:
         self._archive = Archive(archive_dir) if archive_dir else None
         self._max_frames = max_frames
 
-    def series(self, limit: int = 100) -> list[SeriesInfo]:
-        """Return the newest series first, archived ones included."""
+    def series(self, limit: int = 100, *, archived: bool = True) -> list[SeriesInfo]:
+        """Return the newest series first, with those in the archive or not."""
         with translated():
             listed = self._client.zrevrange(keys.SERIES, 0, limit - 1, withscores=True)
         found: dict[str, SeriesInfo] = {}
@@ -70,7 +70,7 @@ class Reader:
                 found[key] = self._info(key, int(score))
             except UnknownSeriesError:
                 continue
-        if self._archive:
+        if self._archive and archived:
             for info in self._archive.series(limit):
                 found.setdefault(info.key, info)
         return sorted(found.values(), key=_newest_first)[:limit]

@@ -139,9 +139,12 @@ class BeamWatch:
         self._beam = Beam(*found, since_ms)
         if changed:
             self._changed(before, self._beam)
+        self._told()
+        return self._beam
+
+    def _told(self) -> None:
         for listener in self.listeners:
             listener(self._beam)
-        return self._beam
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD_S):
@@ -153,6 +156,11 @@ class BeamWatch:
                 text = f"the beam cannot be judged: {what}; see the service's log"
                 judged = Judged(Decision.UNKNOWN, text, ())
                 self._beam = replace(self._beam, judged=judged, answer=None)
+                # Alarms are of the source, too.
+                try:
+                    self._told()
+                except Exception as again:
+                    self._failures.take("decision not heard", again)
 
     def _changed(self, before: Beam, now: Beam) -> None:
         log.info(

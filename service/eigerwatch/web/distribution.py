@@ -106,6 +106,9 @@ class Histograms:
         self, info: SeriesInfo, asked: _Asked, *, recent: bool = False
     ) -> schemas.Histogram:
         """Return a histogram; `recent`: of a growing series a few seconds ago."""
+        ready = self._kept.get(asked)
+        if ready and recent and time.monotonic() < ready.due_s:
+            return ready.answer  # without waiting for others that are made
         frames = self._watch.ticks.frames.get(info, asked.channel, asked.region)
         with self._lock:
             known = self._kept.get(asked)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from eigerwatch.errors import StoreError, UnknownRegionError, UnknownSeriesError
@@ -21,6 +22,7 @@ from eigerwatch.web import tick
 from eigerwatch.web.alarms import AlarmWatch
 from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.failures import Failures
+from eigerwatch.web.loads import Loads
 from eigerwatch.web.messages import (
     CLIENT_MESSAGE,
     AckMessage,
@@ -43,6 +45,8 @@ EARLY = 0.7
 they do not come evenly."""
 RETRY_S = 1.0
 """Time after which a view that failed is tried again [s]: all wait while it fails."""
+GREETING_S = 0.3
+"""Time for a new client to say what it wants, before it gets the live view [s]."""
 MAX_CLIENTS = 200
 MAX_TEXTS = 1000
 """Events waiting for one client; beyond, the oldest go: it reads them by REST."""
@@ -51,7 +55,7 @@ MAX_TEXTS = 1000
 @dataclass(eq=False)
 class _Client:
     view: ViewMessage = field(default_factory=ViewMessage)
-    view_changed: bool = True
+    view_changed: bool = False
     series: str | None = None
     """Key of the series whose events the client gets."""
     sent_seq: int = 0
@@ -61,7 +65,7 @@ class _Client:
     refused: str | None = None
     """Why there is no such view, as last told."""
     retry_s: float = 0.0
-    """When a view that failed is tried again, monotonic."""
+    """Before that, it gets none unless it asks: of a view that failed; monotonic."""
     state: str | None = None
     tick: tuple[int, bytes] | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -119,6 +123,9 @@ class LiveHub:
         self._failures = Failures()
         self._state: object = None
         self._next_state_s = time.monotonic()
+        self._loads = Loads(watch.ticks.frames)
+        self._limiter: CapacityLimiter | None = None
+        """Of a thread of its own: those of all requests may wait for each other."""
 
     @property
     def n_clients(self) -> int:
@@ -145,6 +152,9 @@ class LiveHub:
 
     def start(self) -> None:
         """Begin to serve, in the running event loop."""
+        self._limiter = CapacityLimiter(1)
+        loop = asyncio.get_running_loop()
+        self._loads.start(lambda: loop.call_soon_threadsafe(self._hurry.set))
         self._clock = asyncio.create_task(self.run())
         self._clock.add_done_callback(_ended)
 
@@ -153,6 +163,7 @@ class LiveHub:
         if self._clock is not None:
             self._clock.cancel()
             await asyncio.wait([self._clock])
+        self._loads.stop()
 
     async def run(self) -> None:
         """Read the store and hand out ticks until cancelled."""
@@ -161,15 +172,16 @@ class LiveHub:
             with contextlib.suppress(TimeoutError):
                 wait_s = max(0.0, next_s - time.monotonic())
                 await asyncio.wait_for(self._hurry.wait(), wait_s)
-            hurried = self._hurry.is_set()
-            self._hurry.clear()
             now_s = time.monotonic()
+            # Who asks again and again must not keep the others waiting.
+            hurried = self._hurry.is_set() and now_s < next_s
+            self._hurry.clear()
             if not hurried:
                 period_s = self._period_s if self._clients else HEARTBEAT_S
                 next_s = max(next_s + period_s, now_s)
             try:
                 if not hurried and self._clients:
-                    await run_in_threadpool(self._watch.await_flush)
+                    await run_sync(self._watch.await_flush, limiter=self._limiter)
                 clients = [c for c in self._clients if not hurried or c.view_changed]
                 situation = await self._round(clients, now_s)
                 self._tell_state(situation, now_s, hurried)
@@ -194,8 +206,10 @@ class LiveHub:
 
     async def _round(self, clients: list[_Client], now_s: float) -> Situation:
         wanting = [client for client in clients if client.wants_tick(now_s)]
-        round_ = await run_in_threadpool(self._collect, wanting)
-        for client, info, built in round_.ticks:
+        round_ = await run_sync(self._collect, wanting, limiter=self._limiter)
+        for client, wanted, info, built in round_.ticks:
+            if client.view is not wanted:
+                continue  # it has asked for something else meanwhile
             client.series = info.key
             if built.seq != client.sent_seq:
                 client.tick = (built.seq, built.data)
@@ -212,9 +226,12 @@ class LiveHub:
     def _collect(self, clients: list[_Client]) -> _Round:
         """Read the store for `clients`; runs in a thread."""
         found = _Round(self._watch.look(max_age_s=self._period_s / 2))
+        if found.situation.store_error is not None:
+            return found  # each question would wait for it in vain
         infos: dict[tuple[str, str | None], tuple[SeriesInfo, str]] = {}
         for client in clients:
-            wanted = client.view
+            asked, client.view_changed = client.view_changed, False
+            wanted = client.view  # after that: whoever asks meanwhile asks anew
             try:
                 key = (wanted.series, wanted.channel)
                 if key not in infos:
@@ -230,31 +247,34 @@ class LiveHub:
                         for event in events.since(told)
                     ]
                 region = region_of(info, wanted.region)
+                if self._loads.under_way(info, channel, region):
+                    client.view_changed = True
+                    continue
                 built = self._watch.tick(wanted.view(info.key, channel, region), info)
-                found.ticks.append((client, info, built))
+                found.ticks.append((client, wanted, info, built))
                 client.refused = None
             except UnknownRegionError as exc:  # perhaps of the next series only
-                if client.view_changed or client.refused != str(exc):
+                if asked or client.refused != str(exc):
                     found.refusals[client] = error_message(str(exc), "region")
                 client.refused = str(exc)
             except (LookupError, UnknownSeriesError) as exc:
                 text = str(exc.args[0]) if exc.args else str(exc)
                 # Once: also where a series vanishes while it is looked at.
-                news = client.view_changed or client.refused != text
+                news = asked or client.refused != text
                 if news and wanted.series != LIVE:
                     found.refusals[client] = error_message(text)
                 client.refused = text
             except StoreError:
-                continue  # the state message says so
+                client.view_changed |= asked
+                break  # the next state message says so
             # Whatever it is, it is about one view: the other clients get theirs.
             except Exception as exc:
                 what = self._failures.take("view failed", exc, series=wanted.series)
                 text = f"this view failed: {what}; see the service's log"
-                if client.view_changed or client.refused != text:
+                if asked or client.refused != text:
                     found.refusals[client] = error_message(text)
                 client.refused = text
                 client.retry_s = time.monotonic() + RETRY_S
-            client.view_changed = False
         return found
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -263,7 +283,7 @@ class LiveHub:
         if len(self._clients) >= MAX_CLIENTS:
             await websocket.close(1013, "too many clients")
             return
-        client = _Client()
+        client = _Client(retry_s=time.monotonic() + GREETING_S)
         hello = {**self._hello, "now": time.time() * 1000}
         await websocket.send_text(tick.dumps(hello))
         self._clients.add(client)
@@ -292,6 +312,7 @@ class LiveHub:
             client.wake.set()
         else:
             client.view, client.view_changed, client.tick = message, True, None
+            client.sent_seq = 0  # whoever asks gets an answer, also the same again
             self._hurry.set()
 
     async def _send(self, websocket: WebSocket, client: _Client) -> None:
@@ -316,7 +337,9 @@ class LiveHub:
 @dataclass
 class _Round:
     situation: Situation
-    ticks: list[tuple[_Client, SeriesInfo, Tick]] = field(default_factory=list)
+    ticks: list[tuple[_Client, ViewMessage, SeriesInfo, Tick]] = field(
+        default_factory=list
+    )
     events: dict[str, list[str]] = field(default_factory=dict)
     refusals: dict[_Client, str] = field(default_factory=dict)
 

@@ -19,8 +19,8 @@ class StoreReader(Protocol):
     `UnknownSeriesError`. Called from several threads.
     """
 
-    def series(self, limit: int = 100) -> list[SeriesInfo]:
-        """Return the newest series, newest first."""
+    def series(self, limit: int = 100, *, archived: bool = True) -> list[SeriesInfo]:
+        """Return the newest series, newest first, with those in the archive or not."""
         ...
 
     def info(self, key: str) -> SeriesInfo:

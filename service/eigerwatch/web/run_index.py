@@ -172,7 +172,7 @@ class RunIndex:
     def renew(self, key: str) -> None:
         """Read one run again: somebody changed it."""
         with self._lock:
-            listed = [one for one in self._store.listing.listed() if one.key == key]
+            listed = self._store.listing.find(key)
             read = self._read_entries(listed, listed)
             others = {k: e for k, e in self._entries.items() if k != key}
             self._entries = {**others, **read}
@@ -185,7 +185,9 @@ class RunIndex:
         changed = [
             one
             for one in listed
-            if whole or one.key not in known or known[one.key].listed != one
+            if (whole and not one.archived)  # a file that changes has another version
+            or one.key not in known
+            or known[one.key].listed != one
         ]
         self._entries = self._read_entries(listed, changed)
         self._read_s = now_s

@@ -18,6 +18,10 @@ class RunListing(Protocol):
         """Return all series, in no order."""
         ...
 
+    def find(self, key: str) -> list[Listed]:
+        """Return one series, or nothing."""
+        ...
+
     def infos(self, wanted: Sequence[Listed]) -> dict[str, SeriesInfo]:
         """Return what is known about these series."""
         ...

@@ -118,10 +118,15 @@ def followed(series: list[SeriesInfo]) -> SeriesInfo | None:
         return None
 
     def rank(info: SeriesInfo) -> tuple[bool, bool, int]:
-        live = info.source in (SourceKind.LIVE, SourceKind.SIM)
-        return live, SourceState(info.state) in OPEN_STATES, info.started_ms or 0
+        is_open = SourceState(info.state) in OPEN_STATES
+        return own_beam(info), is_open, info.started_ms or 0
 
     return max(series, key=rank)
+
+
+def own_beam(info: SeriesInfo) -> bool:
+    """Return whether a series is of the detector, or of the demo; no replay."""
+    return info.source in (SourceKind.LIVE, SourceKind.SIM)
 
 
 def duration(seconds: float) -> str:

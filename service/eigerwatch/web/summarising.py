@@ -12,6 +12,7 @@ from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.framecache import FrameCache
 from eigerwatch.sections import AnalysisSettings, TargetSettings
 from eigerwatch.web.assessing import WHOLE, Assessor
+from eigerwatch.web.failures import Failures
 from eigerwatch.web.reading import NoteStore, StoreReader
 from eigerwatch.web.run_figures import figures_of
 from eigerwatch.web.run_index import Entry, RunIndex
@@ -56,6 +57,7 @@ class Summariser:
         self._analysis = analysis
         self._targets = targets
         self._tries: Counter[str] = Counter()
+        self._failures = Failures()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
 
@@ -82,6 +84,10 @@ class Summariser:
                     pause_s = max(LEAST_S, spent_s * (1 / SHARE - 1))
             except StoreError:
                 pause_s = RETRY_S  # the page tells that the store is away
+            # Whatever it is, the other runs may be judged.
+            except Exception as exc:
+                self._failures.take("runs not judged", exc)
+                pause_s = RETRY_S
 
     def _judge(self, entry: Entry) -> None:
         key, channel = entry.listed.key, entry.facts.channel

@@ -23,13 +23,16 @@ from eigerwatch.web.source import (
     Judgement,
     SourceWatch,
     followed,
+    own_beam,
 )
 from eigerwatch.web.ticks import Tick, TickBuilder, View, clipped, ledger_dict
 
 LIVE = "live"
 """Stands for the series that "follow live" shows; no key, keys have a colon."""
 LOOK_BACK = 10
-"""Newest series among which the followed one is looked for."""
+"""Newest series among which the followed one is looked for,"""
+LOOK_FAR_BACK = 200
+"""and where all of these are replays."""
 LIST_S = 1.0
 """Time between two looks at the list [s]; in between only one series is read."""
 FLUSH_S = 0.06
@@ -121,7 +124,7 @@ class Watch:
         now_s = time.monotonic()
         try:
             if now_s - self._listed_s >= LIST_S:
-                self._listed, self._listed_s = self.reader.series(LOOK_BACK), now_s
+                self._listed, self._listed_s = self._newest(), now_s
             info = followed(self._listed)
             if info is not None and self._listed_s != now_s:
                 info = self.reader.info(info.key)
@@ -133,7 +136,8 @@ class Watch:
             text = f"the store does not answer: {exc}"
             judgement = Judgement(SourceState.ERROR, text)
             known = self._situation.series if self._situation else None
-            return Situation(judgement, known, (), None, None, str(exc), now_s)
+            failed_s = time.monotonic()  # it may have taken long
+            return Situation(judgement, known, (), None, None, str(exc), failed_s)
         age_s = self._source.consumer_age_s(owner)
         others = tuple(
             s.key
@@ -141,7 +145,19 @@ class Watch:
             if SourceState(s.state) in OPEN_STATES and info and s.key != info.key
         )
         judgement = self._judged(info, age_s)
-        return Situation(judgement, info, others, owner, age_s, None, now_s)
+        read_s = time.monotonic()
+        return Situation(judgement, info, others, owner, age_s, None, read_s)
+
+    def _newest(self) -> list[SeriesInfo]:
+        """Return the newest series, among them the one to follow.
+
+        The archive is a folder, which may be large and far away: it is looked at only
+        where there is nothing else.
+        """
+        found = self.reader.series(LOOK_BACK, archived=False)
+        if len(found) == LOOK_BACK and not any(own_beam(info) for info in found):
+            found = self.reader.series(LOOK_FAR_BACK, archived=False)
+        return found or self.reader.series(LOOK_BACK)
 
     def _judged(self, info: SeriesInfo | None, age_s: float | None) -> Judgement:
         judgement = self._source.judge(info, age_s)
