@@ -27,11 +27,14 @@ from eigerwatch.analysis.measured import Measured
 from eigerwatch.errors import StoreError
 from eigerwatch.framecache import FrameCache
 from eigerwatch.frames import Scope
+from eigerwatch.model import REGION_ROW
 from eigerwatch.runs import StoredRun
 from eigerwatch.sections import AnalysisSettings, TargetSettings, WebSettings
 from eigerwatch.web import assessing
+from eigerwatch.web import beam as beam_module
 from eigerwatch.web.application import create_app
 from eigerwatch.web.assessing import WHOLE, Assessor
+from eigerwatch.web.beam import BeamWatch
 from eigerwatch.web.tick import decode
 from eigerwatch.web.ticks import Tick, View
 from eigerwatch.web.watch import Watch
@@ -549,3 +552,57 @@ def test_a_store_that_fails_half_way_is_asked_again(
     store.append(KEY, DRAWN.totals[-100:])
     cache.get(store.info(KEY), "threshold_1")
     assert run.events(store.info(KEY)) == events
+
+
+def test_a_plot_to_take_along_tells_of_the_frames_that_count(
+    client: TestClient,
+) -> None:
+    """As the page and the table beside it: without the top-up."""
+    page = client.get(f"{URL}/download.html").text
+    cv = get(client, f"{URL}/statistics")["raw"]["cv_percent"]
+    assert f"{cv:.4f}" in page
+    table = client.get(f"{URL}/download.csv", params={"content": "table"}).text
+    (row,) = [line for line in table.splitlines() if line.startswith("CV%")]
+    assert float(row.split(",")[1]) == pytest.approx(cv)
+
+
+def test_a_report_has_the_regions_of_the_stored_frames(
+    client: TestClient, store: MemoryStore
+) -> None:
+    random = np.random.default_rng(4)
+    rows = np.zeros((N, 3), REGION_ROW)
+    rows["total"] = random.poisson(200_000, (N, 3))
+    store.show(KEY, rows)
+    regions = [{"name": f"module_{n}", "module": True} for n in (1, 2, 3)]
+    described = json.dumps([{"number": 0, "regions": regions}])
+    store.update(KEY, meta={"settings": described})
+    page = client.get(f"{URL}/report.html").text
+    assert "Regions" in page
+    assert page.count("module 3") >= 1
+
+
+def test_what_cannot_be_judged_still_alarms_of_the_source(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = FrameCache(store)
+    assessor = Assessor(store, frames, None, AnalysisSettings(), TargetSettings())
+    beam = BeamWatch(Watch(store, frames, assessor), assessor, TargetSettings())
+    monkeypatch.setattr(beam_module, "PERIOD_S", 0.01)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Assessor, "assess_live", fail)
+    heard: list[str] = []
+
+    def hear(found: Any) -> None:
+        heard.append(found.judged.text)
+        raise RuntimeError("a listener that fails, too")
+
+    beam.listeners.append(hear)
+    beam.start()
+    try:
+        wait_until(lambda: len(heard) > 3, what="decisions")
+    finally:
+        beam.stop()
+    assert "cannot be judged: MemoryError" in heard[-1]

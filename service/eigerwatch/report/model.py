@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
+
 from eigerwatch.analysis.allan import AllanDeviation, allan_deviation
 from eigerwatch.analysis.assessment import Assessment
 from eigerwatch.analysis.detrending import detrended
@@ -100,19 +102,22 @@ def analysed(
         spectrogram=(
             None if found is None else spectrogram(found.signal, found.lines.sines)
         ),
-        regions=_regions(subject, assessment),
+        regions=_regions(subject, assessment, frames),
     )
 
 
-def _regions(subject: Subject, assessment: Assessment) -> tuple[RegionFigures, ...]:
+def _regions(
+    subject: Subject, assessment: Assessment, frames: Measured
+) -> tuple[RegionFigures, ...]:
     used = assessment.measured
-    if used.regions is None:
+    if frames.regions is None:
         return ()
+    counts = np.isin(frames.positions, used.positions, assume_unique=True)
     knots = boundaries(assessment.segments)
     damaged = {row for event in assessment.events for row in event.regions}
     found = []
-    for row in range(used.regions.shape[1]):
-        rest = detrended(used.regions[:, row], used.positions, knots)
+    for row in range(frames.regions.shape[1]):
+        rest = detrended(frames.regions[counts, row], used.positions, knots)
         found.append(
             RegionFigures(
                 name=subject.region_name(row),

@@ -82,12 +82,14 @@ def create_router(watch: Watch) -> APIRouter:
         frames = watch.ticks.frames.get(info, channel, place)
         start, stop = clipped_range(start, stop, frames.n)
         totals, stored = frames.span(start, stop)
+        scope = Scope("range", start=start, stop=stop)
         page = plot_html(
             totals,
             stored,
             title=" ".join((info.key, channel, *([place.name] if place else []))),
             settings=dict(facts_of(info, channel)),
             first_frame=start + 1,
+            description=watch.ticks.describe(info, channel, scope, place),
         )
         headers = attachment(_named(info.key, channel, place), "plot.html")
         return HTMLResponse(page, headers=headers)
