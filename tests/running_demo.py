@@ -100,6 +100,20 @@ class RunningDemo:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
+    @contextmanager
+    def frozen_detector(self) -> Iterator[None]:
+        """Hold the virtual detector."""
+        (pid,) = (
+            pid
+            for pid in children(self._process.pid)
+            if b"eigersim" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     @property
     def alive(self) -> bool:
         return self._process.poll() is None

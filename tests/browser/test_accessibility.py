@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from memory_alarms import MemoryAlarms
-from memory_store import MemoryNotes, MemoryStore
+from memory_store import MemoryNotes, MemoryStore, growing
 from playwright.sync_api import Browser, Page, expect
 from running_web import RunningWeb
 from scenarios import scenario
@@ -74,11 +75,12 @@ def filled(store: MemoryStore, notes: MemoryNotes, beam: Any) -> MemoryStore:
     return store
 
 
-def check(page: Page) -> None:
-    """Look at the page in both themes and all sizes."""
+def check(page: Page, *sizes: str) -> None:
+    """Look at the page in both themes and some sizes; by default in all."""
     page.evaluate(AXE)
     found = {}
-    for size, (width, height) in SIZES.items():
+    for size in sizes or SIZES:
+        width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
         for theme in ("dark", "light"):
             page.evaluate(
@@ -141,6 +143,14 @@ def vanished(page: Page, store: MemoryStore) -> None:
     expect(page.locator("#source")).to_contain_text("error")
 
 
+def overlaid(page: Page, store: MemoryStore) -> None:
+    """Draw one plot of a fixed scale, zoomed."""
+    for key in ("o", "y", "y", "+"):
+        page.keyboard.press(key)
+    expect(page.locator("#half")).to_be_visible()
+    expect(page.locator("#overview")).to_be_visible()
+
+
 def wall(page: Page, store: MemoryStore) -> None:
     page.keyboard.press("w")
     expect(page.locator("#scope")).to_be_hidden()
@@ -155,6 +165,7 @@ STATES: list[Callable[[Page, MemoryStore], None]] = [
     stalled,
     no_consumer,
     vanished,
+    overlaid,
     wall,
 ]
 
@@ -225,3 +236,62 @@ def test_the_documentation(bare: Page, web: RunningWeb) -> None:
     bare.goto(f"{web.url}docs")
     expect(bare.locator("h2").first).to_be_visible()
     check(bare)
+
+
+@pytest.mark.parametrize(
+    "state", ["armed", "collecting", "settling", "finished", "stopped_early", "error"]
+)
+def test_states_of_the_source(
+    bare: Page, web: RunningWeb, filled: MemoryStore, state: str
+) -> None:
+    filled.open("live:new", state=state, started_ms=10**14)
+    if state != "armed":
+        filled.append("live:new", DRAWN.totals[:1000])
+    bare.goto(f"{web.url}?series=live:new")
+    expect(bare.locator("#source")).to_have_attribute("data-state", state)
+    check(bare, "desk")
+
+
+@pytest.mark.parametrize("way", ["by polling", "stale"])
+def test_states_of_the_link(
+    bare: Page, web: RunningWeb, filled: MemoryStore, way: str
+) -> None:
+    def forward(socket: Any) -> None:
+        if way == "by polling":
+            socket.close()
+            return
+        server = socket.connect_to_server()
+        passed: list[object] = []
+
+        def pass_on(message: str | bytes) -> None:
+            passed.append(message)
+            if len(passed) < 6:  # then there is silence
+                socket.send(message)
+
+        server.on_message(pass_on)
+
+    bare.route_web_socket(re.compile("/api/v1/live"), forward)
+    bare.goto(web.url)
+    expect(bare.locator("#link")).to_contain_text(way)
+    check(bare, "desk")
+
+
+@pytest.mark.parametrize(
+    "targets", [TargetSettings(min_mean=1e12), TargetSettings(cv_percent=90)]
+)
+def test_decisions_about_the_beam(
+    bare: Page, web: RunningWeb, filled: MemoryStore
+) -> None:
+    bare.goto(web.url)
+    with growing(filled, KEY, lambda n: DRAWN.totals[:n]):
+        expect(bare.locator("#go-word")).to_have_text(re.compile("^(NO BEAM|GO)$"))
+        check(bare, "desk")
+
+
+def test_a_replay(bare: Page, web: RunningWeb, filled: MemoryStore) -> None:
+    filled.open("replay:new", started_ms=10**14)
+    filled.append("replay:new", DRAWN.totals[:1000])
+    bare.goto(f"{web.url}?series=replay:new&nonsense=1")
+    expect(bare.locator("#kind")).to_have_text("REPLAY")
+    expect(bare.locator("#notice")).to_be_visible()
+    check(bare, "desk")

@@ -53,7 +53,7 @@ window.Notification = class {
     return this.permission;
   }
   constructor(title, options) { window.shown.push([title, options.body]); }
-  close() {}
+  close() { window.taken = (window.taken ?? 0) + 1; }
 };
 """
 
@@ -212,6 +212,27 @@ def test_a_store_that_is_away_is_said(
     expect(page.locator("#alarm-failed")).to_have_text("")
 
 
+def test_a_refusal_stays_said_while_the_history_is_open(
+    page: Page, flowing: threading.Event
+) -> None:
+    expect(page.locator("#alarm")).to_be_visible()
+    page.click("#alarm-more")
+    expect(page.locator("#alarm-list li")).to_have_count(1)
+    page.route(
+        "**/acknowledge",
+        lambda route: route.fulfill(status=503, json={"detail": "the store is away"}),
+    )
+    page.locator("#alarm-form button").click()
+    problem = page.locator("#alarm-problem")
+    expect(problem).to_have_text("Not acknowledged: the store is away")
+    page.wait_for_timeout(2500)  # the list has been read again
+    expect(problem).to_have_text("Not acknowledged: the store is away")
+    page.unroute("**/acknowledge")
+    page.locator("#alarm-form button").click()
+    expect(page.locator("#alarm-now-word")).to_have_text("Alarm, acknowledged")
+    expect(problem).to_have_text("")
+
+
 def test_sound_repeats_until_somebody_has_seen_it(stubbed: Page) -> None:
     assert stubbed.evaluate("() => window.tones") == 0
     stubbed.click("#alarms-open")
@@ -246,6 +267,31 @@ def test_sound_begins_again_with_a_click_only(stubbed: Page, web: RunningWeb) ->
     expect(stubbed.locator("#sound-text")).to_contain_text("On: a tone repeats")
     assert stubbed.evaluate("() => window.tones") >= 2
     expect(warnings).not_to_contain_text("no alarm sound")
+
+
+def test_keys_that_play_nothing_leave_the_sound_wanted(
+    stubbed: Page, web: RunningWeb
+) -> None:
+    """As browsers have it: neither Escape nor a key like Alt lets a page play."""
+    stubbed.click("#alarms-open")
+    stubbed.click("#sound")
+    expect(stubbed.locator("#sound")).to_have_attribute("aria-pressed", "true")
+    stubbed.add_init_script("window.refusing = true;")
+    stubbed.reload()
+    warnings = stubbed.locator("#warnings")
+    expect(warnings).to_contain_text("no alarm sound until somebody clicks")
+    for key in ("Escape", "Shift", "Alt"):
+        stubbed.keyboard.press(key)
+    stubbed.keyboard.press("t")  # one by which it might play, and the browser refuses
+    stubbed.wait_for_timeout(2000)
+    expect(warnings).to_contain_text("no alarm sound until somebody clicks")
+    stubbed.evaluate("() => { window.refusing = false; }")
+    stubbed.keyboard.press("t")
+    expect(warnings).not_to_contain_text("no alarm sound")
+    assert stubbed.evaluate("() => window.tones") >= 2
+    # Wanted as it was: after the next reload, too.
+    stubbed.reload()
+    expect(warnings).to_contain_text("no alarm sound until somebody clicks")
 
 
 def test_a_browser_that_refuses_sound_is_said(stubbed: Page) -> None:
@@ -290,6 +336,12 @@ def test_notifications_are_asked_for_by_a_click(
     ((title, body),) = stubbed.evaluate("() => window.shown")
     assert title == "Eigerwatch: alarm"
     assert "CV" in body
+    assert "; since " in body
+    # It goes when somebody has seen the alarm, on whatever page.
+    assert stubbed.evaluate("() => window.taken") is None
+    stubbed.keyboard.press("a")
+    expect(stubbed.locator("#alarm-now-word")).to_have_text("Alarm, acknowledged")
+    assert stubbed.evaluate("() => window.taken") == 1
     button.click()
     expect(stubbed.locator("#notifications-text")).to_have_text("Off.")
 

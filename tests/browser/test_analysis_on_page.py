@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2 as httpx
 import numpy as np
 import pytest
 from memory_store import MemoryNotes, MemoryStore, growing
@@ -236,6 +237,9 @@ def test_without_beam_there_is_no_cv(page: Page, scope: str) -> None:
     for under in ("#cv-interval", "#recent"):
         expect(page.locator(under)).to_have_text("")
     expect(page.locator("#shot")).to_have_text(f"shot-noise limit {DASH} %")
+    row = page.locator("#table tr").filter(has_text="CV%").locator("td")
+    expect(row).to_have_text([DASH, DASH])
+    expect(page.locator("#scope-text")).to_contain_text("no beam, no CV")
     expect(page.locator("#mean")).not_to_have_text(DASH)
     expect(page).to_have_title(re.compile(r"^no beam, collecting"))
 
@@ -395,6 +399,33 @@ def test_spectrum_lines_and_bands(ready: Page, asked: list[str]) -> None:
     assert min(density["x"]) > 0
     floor = trace_of(ready, "shot noise", "spectrum-plot")
     assert floor["y"] == pytest.approx(2 * [2 * 0.00134 / 6.485e6], rel=0.01)
+
+
+def test_a_line_with_a_name_is_called_by_it(
+    page: Page, store: MemoryStore, beam: Any, web: Any
+) -> None:
+    n = 20_000
+    mains = 1 + 0.001 * np.sin(2 * np.pi * 50 * 0.00134 * np.arange(n))
+    store.open(KEY, state="finished")
+    store.append(KEY, (beam.totals(n) * mains).astype(np.uint64))
+    page.locator("#spectrum-panel").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.getElementById('spectrum-plot').data")
+    told = httpx.get(f"{web.url}api/v1/series/{KEY}/spectrum").json()
+    (line, *_) = told["search"]["lines"]
+    assert line["frequency_hz"] == pytest.approx(50, abs=0.1)
+    name = line["naming"]["name"]
+    over = """() => document.getElementById("spectrum-plot").data
+      .find((t) => t.name === "lines").text[0]"""
+    assert page.evaluate(over) == name
+    expect(page.locator("#lines tr").first).to_contain_text(name)
+    band = told["bands"]["bands"][0]
+    cells = page.locator("#bands tr").first.locator("td")
+    assert float(cells.nth(0).inner_text()) == pytest.approx(
+        band["rms_percent"], rel=0.01
+    )
+    assert float(cells.nth(1).inner_text()) == pytest.approx(
+        100 * band["share"], rel=0.02
+    )
 
 
 def test_a_closed_panel_asks_for_nothing(

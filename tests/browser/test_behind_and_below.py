@@ -191,6 +191,22 @@ def test_the_histogram_is_of_the_frames_chosen_and_in_their_unit(
     assert np.mean(bars["x"]) == pytest.approx(6.485e6, rel=0.01)
 
 
+def test_the_histogram_follows_the_zoom(page: Page, collecting: MemoryStore) -> None:
+    drawn(page)
+    page.locator("#histogram-panel").scroll_into_view_if_needed()
+    frames = """() => (document.getElementById("histogram-plot").data ?? [])
+      .find((t) => t.name === "detrended")?.y.reduce((a, b) => a + b, 0)"""
+    page.wait_for_function(f"n => ({frames})() === n", arg=N)
+    page.keyboard.press("+")
+    page.wait_for_function(f"n => ({frames})() === n", arg=N / 2)
+    # Frames that were chosen for the statistics are others.
+    page.keyboard.press("3")
+    page.fill("#window", "100")
+    page.locator("#window").blur()
+    page.locator("#histogram-panel").scroll_into_view_if_needed()
+    page.wait_for_function(f"n => ({frames})() === n", arg=100)
+
+
 def test_the_histogram_says_how_many_frames_are_left_out(
     page: Page, store: MemoryStore, beam: Any
 ) -> None:
@@ -231,7 +247,9 @@ SIZES = """(ids) => ids.map((id) => {
   return parseFloat(getComputedStyle(element).fontSize) * Boolean(element.textContent);
 })"""
 BESIDE = ["cv-interval", "shot", "rate", "missing", "rejected"]
-"""What is read from 3 m, too, half as large as the figures in the tiles."""
+"""What is read from 3 m, too, half as large as the figures in the tiles,"""
+STANDING = ["source", "link", "newest"]
+"""and how things stand, a third as large."""
 
 
 @pytest.mark.parametrize("targets", [TargetSettings(), TargetSettings(cv_percent=0.01)])
@@ -257,6 +275,8 @@ def test_the_wall_fills_the_screen(
     least = 70 if targets.limited else 86  # with three banners, and none
     assert min(found["digits"]) >= least * size[1] / 1080 - 0.5
     assert min(page.evaluate(SIZES, BESIDE)) >= 36 * size[1] / 1080
+    standing = STANDING + (["alarm-text"] if targets.limited else [])
+    assert min(page.evaluate(SIZES, standing)) >= 30 * size[1] / 1080
     assert found["cut"] == []
     assert found["plot"] > 0.4
     assert found["bottom"] <= size[1]

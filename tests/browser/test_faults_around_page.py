@@ -151,6 +151,7 @@ def test_a_network_that_is_cut_and_mended(
     cut(False)
     await_link(page, "connected", 60)
     await_drawn(page, 2300)
+    assert not np.isnan(page.evaluate(RAW)).any()
     expect(page.locator("#banner")).not_to_contain_text(re.compile("No (mess|conn)"))
 
 
@@ -230,6 +231,7 @@ def test_a_laptop_that_slept_shows_what_is_new(
             os.kill(pid, signal.SIGCONT)
     await_link(page, "connected")
     await_drawn(page, 2600)
+    assert not np.isnan(page.evaluate(RAW)).any()
     expect(page.locator("#banner")).not_to_contain_text("No message")
     context.close()
 
@@ -245,6 +247,7 @@ def test_a_frozen_tab_goes_on_when_it_is_looked_at(
         threading.Event().wait(0.3)
     life.send("Page.setWebLifecycleState", {"state": "active"})
     await_drawn(page, 2600)
+    assert not np.isnan(page.evaluate(RAW)).any()
     await_link(page, "connected")
 
 

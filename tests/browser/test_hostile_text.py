@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -12,6 +14,7 @@ import pytest
 from helpers import wait_until
 from hostile import HOSTILE
 from memory_store import MemoryNotes, MemoryStore
+from page_panels import panel
 from playwright.sync_api import Page, expect
 from running_web import RunningWeb
 
@@ -286,4 +289,89 @@ def test_names_of_detectors_and_series(
         title = page.locator("#identity").get_attribute("title")
         assert title is not None
         assert title.endswith(f" · {key}")
+    fits(page)
+
+
+def test_names_of_recordings(
+    page: Page, web: RunningWeb, store: MemoryStore, recordings: Path
+) -> None:
+    made = []
+    for text in HOSTILE:
+        name = f"{text}_master.h5"
+        if "/" in text or not text.isprintable() or len(name.encode()) > 255:
+            continue  # no name of a file, or one that no list can show
+        with contextlib.suppress(OSError, UnicodeEncodeError):
+            (recordings / name).write_bytes(b"")
+            made.append(name)
+    assert len(made) > 50
+    page.goto(web.url)
+    panel(page, "replay")
+    listed = "#replay-list option"
+    wait_until(lambda: len(texts(page, listed)) >= len(made), what="recordings")
+    # A list does not tell white space apart.
+    said = "".join("".join(texts(page, listed)).split())
+    assert [name for name in made if "".join(name.split()) not in said] == []
+    for index in range(0, len(made), 11):
+        page.locator("#replay-list").select_option(index=index)
+        expect(page.locator("#replay-chosen")).to_contain_text("_master.h5")
+    fits(page)
+
+
+@pytest.mark.parametrize("text", HOSTILE[:60:12])
+def test_compared_runs(
+    page: Page, web: RunningWeb, store: MemoryStore, beam: Any, text: str
+) -> None:
+    keys = [f"live:{letter} {text}" for letter in "abc"]
+    for number, key in enumerate(keys):
+        store.open(key, state="finished", started_ms=FIRST_MS + number)
+        noisy = 6e6 + 6000 * (1 + 9 * number) * np.sin(np.arange(600) ** 2)
+        store.append(key, noisy.astype(np.uint64))
+    query = httpx.QueryParams([("run", key) for key in keys] + [("compare", "1")])
+    page.goto(f"{web.url}runs?{query}")
+    expect(page.locator("#comparison-verdict p")).to_have_count(3 - 1)
+    expect(page.locator("#comparison")).to_have_attribute("aria-busy", "false")
+    for number, said in enumerate(texts(page, "#compared li span")):
+        assert said.endswith(keys[number])
+    for number, said in enumerate(texts(page, "#comparison-verdict p")):
+        assert keys[number + 1] in said
+    box = page.locator("#overlay .nsewdrag").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator("#overlay .hoverlayer")).to_contain_text(text.strip()[:20])
+    assert page.locator("#overlay .hoverlayer a").count() == 0
+
+
+def test_names_of_regions_and_the_reference(
+    page: Page, web: RunningWeb, shown: MemoryStore, beam: Any
+) -> None:
+    """Chosen ones, whose outlines stand in the picture."""
+    regions = [
+        {
+            "name": text,
+            "kind": "rectangle",
+            "pixels": 100,
+            "y": [10 * k, 10 * k + 9],
+            "x": [0, 9],
+        }
+        for k, text in enumerate(HOSTILE)
+    ]
+    settings = json.dumps([{"number": 0, "regions": regions}])
+    shown.update(KEY, meta={"settings": settings})
+    other = f"live:{HOSTILE[0]}"
+    shown.open(other, state="finished", started_ms=1000)
+    shown.append(other, beam.totals(100))
+    page.goto(web.url)
+    await_texts(page, "#region option", ["whole image", *HOSTILE])
+    for number in range(0, len(HOSTILE), 9):
+        if len(HOSTILE[number]) > 256:
+            continue  # longer than any request may be
+        page.select_option("#region", index=number + 1)
+        expect(page.locator("#region-shown")).to_contain_text(
+            HOSTILE[number].strip()[:20]
+        )
+    page.select_option("#region", "")
+    page.select_option("#reference", other)
+    expect(page.locator("#reference-text")).to_contain_text("grey: ")
+    page.locator("#modules-panel").scroll_into_view_if_needed()
+    wait_until(lambda: len(texts(page, "#modules tr th")) == len(HOSTILE))
     fits(page)

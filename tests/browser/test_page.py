@@ -266,6 +266,10 @@ def test_downloads_are_of_what_is_shown(page: Page, collecting: MemoryStore) -> 
     found = lines("#get-frames")
     assert [found[1].split(",")[0], found[-1].split(",")[0]] == ["101", "200"]
     assert "101" in "".join(lines("#get-html"))
+    report = "\n".join(lines("#get-report"))
+    assert '"first": 100' in report
+    assert '"last": 199' in report
+    expect(page.locator("#get-nexus")).to_have_text("NeXus, whole series")
 
 
 def test_the_next_series_shows_by_itself(
@@ -539,3 +543,40 @@ def test_nothing_sticks_out(
     overflow = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
     assert overflow == 0
     page.close()
+
+
+SIGNS = """() => {
+  const pill = document.getElementById("source");
+  return [pill.dataset.state, pill.querySelector("span").textContent,
+          pill.querySelector("use").getAttribute("href")];
+}"""
+
+
+def test_every_state_of_the_source_is_unmistakable(
+    page: Page, store: MemoryStore, beam: Any
+) -> None:
+    """Told by word and by sign; never by colour alone."""
+    seen = {}
+
+    def look(state: str) -> None:
+        expect(page.locator("#source")).to_have_attribute("data-state", state)
+        _, word, sign = page.evaluate(SIGNS)
+        seen[state] = word, sign
+        assert page.locator(f"symbol{sign}").count() == 1
+        expect(page).to_have_title(re.compile(f"(^| ){re.escape(word)} · Eigerwatch$"))
+
+    look("no_data")
+    store.open(KEY, state="armed")
+    look("armed")
+    store.append(KEY, beam.totals(2000))
+    for state in ("collecting", "settling", "finished", "stopped_early", "error"):
+        store.append(KEY, beam.totals(10))
+        store.update(KEY, state=state)
+        look(state)
+        expect(page.locator("#rate")).to_have_text(
+            re.compile(r"\d" if state in ("collecting", "settling") else DASH)
+        )
+    store.update(KEY, state="collecting")
+    look("stalled")
+    assert len({word for word, _ in seen.values()}) == len(seen) == 8
+    assert len({sign for _, sign in seen.values()}) == 8

@@ -283,6 +283,81 @@ def test_three_more_runs_are_compared_with_the_first(
     wait_until(lambda: names(page, "ratio")[2::3] == ["ratio B", "ratio D"])
 
 
+def test_curves_of_one_comparison_do_not_stand_in_the_next(
+    page: Page, runs: MemoryStore
+) -> None:
+    choose(page, OTHER, LIVE)
+    page.get_by_role("button", name="Compare").click()
+    wait_until(lambda: len(names(page, "overlay")) == 2)
+    wait_until(lambda: len(names(page, "spectra")) == 2)
+    page.get_by_role("button", name="Choose none").click()
+    choose(page, SIM, REPLAY)
+    page.route("**/sim*/trace?*", lambda route: route.fulfill(status=503))
+    page.route(
+        "**/sim*/spectrum?*",
+        lambda route: route.fulfill(status=503, json={"detail": "not just now"}),
+    )
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#comparison-problem")).not_to_be_empty()
+    expect(page.locator("#comparison")).to_have_attribute("aria-busy", "false")
+    assert names(page, "overlay") == names(page, "spectra") == []
+    page.get_by_role("button", name="Theme").click()
+    page.wait_for_timeout(300)
+    assert names(page, "overlay") == names(page, "spectra") == []
+
+
+def test_a_one_frame_dip_is_marked_in_the_comparison(
+    page: Page, runs: MemoryStore
+) -> None:
+    totals = np.random.default_rng(5).normal(6e6, 6000, 3000)
+    totals[1234] *= 0.9
+    runs.open("live:dip", state="finished", started_ms=int(time.time() * 1000))
+    runs.append("live:dip", totals.astype(np.uint64))
+    expect(row(page, "live:dip")).to_be_visible()
+    choose(page, OTHER, "live:dip")
+    page.get_by_role("button", name="Compare").click()
+    off = """() => (document.getElementById("overlay").data ?? [])
+      .filter((t) => Array.isArray(t.marker?.symbol))
+      .map((t) => [Array.from(t.x), t.text])"""
+    wait_until(lambda: page.evaluate(off), what="what is off scale")
+    ((x, (text,)),) = page.evaluate(off)
+    assert x == [1234]
+    assert re.fullmatch(r"0\.\d{5}, off scale", text)
+    assert float(text.split(",")[0]) == pytest.approx(0.9, abs=0.005)
+
+
+def test_labels_hold_for_chosen_runs_that_are_not_listed(page: Page) -> None:
+    choose(page, OTHER, LIVE)
+    page.fill("#q", "mirror")
+    shows(page, OTHER)
+    page.fill("#q", "no such run")
+    expect(page.locator("#empty")).to_be_visible()
+    page.get_by_role("button", name="Pin", exact=True).click()
+    expect(page.get_by_role("button", name="Unpin")).to_be_enabled()
+    expect(page.get_by_role("button", name="Pin", exact=True)).to_be_disabled()
+    page.fill("#new-tag", "shift 7")
+    page.keyboard.press("Enter")
+    tag = page.locator("#chosen-tags button")
+    expect(tag).to_have_count(1)
+    tag.click()
+    expect(tag).to_have_count(0)
+    page.get_by_role("button", name="Unpin").click()
+    expect(page.get_by_role("button", name="Unpin")).to_be_disabled()
+
+
+def test_an_archived_run_is_listed_opened_and_compared(
+    page: Page, runs: MemoryStore, judged: RunningWeb
+) -> None:
+    runs.update(OTHER, archived=True, last_write_ms=1)
+    expect(row(page, OTHER).get_by_text("archived")).to_be_visible()
+    choose(page, OTHER, LIVE)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator("#comparison-verdict")).to_contain_text("steady")
+    row(page, OTHER).get_by_role("link").first.click()
+    expect(page.locator("body")).to_have_attribute("data-frames", "3000")
+    expect(page.locator("#source")).to_contain_text("finished")
+
+
 def shown_frames(page: Page) -> list[float]:
     found: list[float] = page.evaluate(
         "() => document.getElementById('overlay').layout?.xaxis.range ?? [0, 0]"

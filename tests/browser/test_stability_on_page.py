@@ -151,6 +151,27 @@ def test_a_stretch_is_used_alone_and_undone(opened: Page, notes: MemoryNotes) ->
     expect(only).to_be_enabled()
 
 
+def test_what_was_decided_of_one_series_is_not_said_of_another(
+    opened: Page, store: MemoryStore, notes: MemoryNotes
+) -> None:
+    store_scenario(store, "live:other", DRAWN, started_ms=1000)
+    opened.locator("#segment-only").dblclick()
+    said = opened.locator("#segment-said")
+    expect(said).to_contain_text("In use: only frames")
+    made = notes.exclusions(KEY)
+    rest = [(one.first, one.last) for one in made]
+    assert len(set(rest)) == len(rest)  # pressed twice, done once
+    opened.focus("#series")
+    expect(opened.locator("#series option")).to_have_count(2)
+    opened.select_option("#series", "live:other")
+    expect(said).to_have_text("")
+    expect(opened.locator("#segment-undo")).to_be_hidden()
+    opened.locator("#segment-title").click()
+    opened.keyboard.press("z")
+    expect(opened.locator("#said")).to_have_text("There is nothing to undo")
+    assert len(notes.exclusions(KEY)) == len(made)
+
+
 def test_the_newest_decision_is_undone_wherever_it_was_made(
     opened: Page, notes: MemoryNotes
 ) -> None:

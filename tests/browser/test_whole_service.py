@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import urllib.request
@@ -13,6 +14,7 @@ import pytest
 from helpers import wait_until
 from page_panels import panel
 from playwright.sync_api import Page, expect
+from proxy import proxied
 from running_demo import RunningDemo, running_demo
 from typer.testing import CliRunner
 
@@ -161,6 +163,116 @@ def test_a_recording_is_replayed_paused_and_stopped(
     opened.goto(f"{demo.url}runs")
     run = opened.locator(f"#runs tr[data-series='{made['series']}']")
     expect(run).to_contain_text("REPLAY")
+
+
+def finished(demo: RunningDemo, n: int) -> list[str]:
+    """Wait until so many series are over and judged; return the newest ones."""
+
+    def judged() -> list[str]:
+        runs = ask(demo, "runs?source=sim")["runs"]
+        return [one["series"] for one in runs if one["judged"] == "done"]
+
+    wait_until(lambda: len(judged()) >= n, 120, "runs that are judged")
+    return judged()[:n]
+
+
+def test_runs_are_found_tagged_and_compared(opened: Page, demo: RunningDemo) -> None:
+    first, second = finished(demo, 2)
+    opened.goto(f"{demo.url}runs?run={second}&run={first}")
+    expect(opened.locator("#chosen-count")).to_have_text("2 chosen")
+    opened.fill("#new-tag", "before the shutdown")
+    opened.keyboard.press("Enter")
+    expect(opened.locator("#chosen-tags button")).to_have_count(1)
+    opened.fill("#q", "before the shutdown")
+    rows = opened.locator("#rows tr")
+    expect(rows).to_have_count(2)
+    opened.click("#compare")
+    said = ask(demo, f"compare?a={second}&b={first}")["comparison"]
+    expect(opened.locator("#comparison-verdict")).to_have_text(said["verdict"])
+    expect(opened.locator("#change-rows td").nth(1)).to_have_text(said["cv"]["text"])
+    opened.wait_for_function(
+        "() => document.getElementById('overlay').data?.length > 1"
+    )
+    link = opened.url
+    opened.goto(demo.url)
+    opened.goto(link)
+    expect(opened.locator("#comparison-verdict")).to_have_text(said["verdict"])
+    opened.click("#pin")
+    expect(rows.first.get_by_text("pinned")).to_be_visible()
+    opened.click("#unpin")
+    expect(opened.locator("#unpin")).to_be_disabled()
+
+
+def test_links_and_files_hold_what_is_shown(
+    opened: Page, demo: RunningDemo, tmp_path: Path
+) -> None:
+    (series,) = finished(demo, 1)
+    opened.goto(f"{demo.url}?series={series}&from=200&to=300&unit=counts&axis=time")
+    expect(opened.locator("#range")).to_contain_text("frames 200 to 299")
+    other = next(one for one in finished(demo, 3) if one != series)
+    opened.select_option("#reference", other)
+    expect(opened.locator("#reference-text")).to_contain_text("grey: ")
+    link = opened.url
+    opened.goto(f"{demo.url}runs")
+    opened.goto(link)
+    expect(opened.locator("#range")).to_contain_text("frames 200 to 299")
+    expect(opened.locator("#unit-counts")).to_have_attribute("aria-pressed", "true")
+    expect(opened.locator("#axis-time")).to_have_attribute("aria-pressed", "true")
+    expect(opened.locator("#reference-text")).to_contain_text("grey: ")
+
+    def taken(link: str) -> bytes:
+        with opened.expect_download() as started:
+            opened.click(link)
+        return started.value.path().read_bytes()
+
+    frames = list(csv.DictReader(taken("#get-frames").decode().splitlines()))
+    assert len(frames) == 100
+    told = ask(demo, f"series/{series}/frames?from=200&to=300")
+    totals = [int(frame["total"]) for frame in frames]
+    assert totals == [int(total) for total in told["columns"]["total"]]
+    assert taken("#get-report").startswith(b"<!DOCTYPE html>")
+    assert taken("#get-nexus").startswith(b"\x89HDF")
+    assert taken("#png").startswith(b"\x89PNG")
+
+
+def test_a_limit_that_is_broken_alarms(watched: Any) -> None:
+    options = ["--detector", "500k", "--frame-rate", "100"]
+    limits = {
+        "EIGERWATCH_TARGETS__CV_PERCENT": "0.001",
+        "EIGERWATCH_TARGETS__HOLD_OFF_S": "1",
+    }
+    page: Page = watched.page
+    with running_demo(*options, **limits) as demo:
+        watched.own.append(demo.url)
+        page.goto(demo.url)
+        expect(page.locator("#go-word")).to_have_text("NO GO")
+        expect(page.locator("#alarm-word")).to_have_text("ALARM")
+        page.keyboard.press("a")
+        expect(page.locator("#alarm-word")).to_have_text("Alarm seen")
+        page.keyboard.press("a")
+        expect(page.locator("#alarm-list li").first).to_contain_text("limit 0.001 %")
+        assert ask(demo, "alarms")["lasting"]["acknowledged"]
+        page.keyboard.press("Escape")
+
+
+def test_a_frozen_detector_is_stalled_behind_nginx(
+    watched: Any, demo: RunningDemo, tmp_path: Path
+) -> None:
+    page: Page = watched.page
+    port = int(demo.url.rstrip("/").rpartition(":")[2])
+    with proxied(tmp_path, port) as url:
+        watched.own.append(url)
+        page.goto(url)
+        source = page.locator("#source")
+        expect(source).to_have_attribute("data-state", "collecting")
+        with demo.frozen_detector():
+            expect(source).to_have_attribute("data-state", "stalled")
+            expect(page.locator("#banner")).to_contain_text("Stalled")
+            expect(page.locator("#rate")).to_have_text("\N{EN DASH}")
+        expect(source).to_have_attribute("data-state", "collecting")
+        expect(page.locator("#banner")).to_be_hidden()
+        expect(page.locator("#link")).not_to_contain_text("polling")
+    watched.check()
 
 
 def test_a_frozen_consumer_is_no_sleeping_beam(opened: Page, demo: RunningDemo) -> None:

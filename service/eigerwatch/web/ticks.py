@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -14,6 +15,7 @@ import numpy as np
 
 from eigerwatch.analysis import decimate
 from eigerwatch.analysis.exclusion import Interval, mask_of
+from eigerwatch.analysis.moving import MovingAverage, moving_average
 from eigerwatch.analysis.shot_noise import shot_noise
 from eigerwatch.analysis.statistics import Description, describe, finite_or_none
 from eigerwatch.framecache import FrameCache
@@ -128,8 +130,8 @@ class TickBuilder:
                     recent = self._windows.figures(frames, info.frame_time_s, left_out)
                 data = _encode(
                     self.epoch, self._seq, view, info, judgement, n_events,
-                    drawn, total.description, whole.description,
-                    scoped.description, answer, recent,
+                    drawn, total, whole.description, scoped.description, answer,
+                    recent,
                 )  # fmt: skip
                 known = Tick(self._seq, data, content, basis)
             elif known.basis != basis:
@@ -169,8 +171,9 @@ class TickBuilder:
             version = (_version(frames), left_out)
             selection = frames.select(scope)
             used = ~mask_of(selection.positions, left_out)
-            description = describe(selection.totals[used], selection.positions[used])
-            known = _Described(version, now_s, description)
+            totals, positions = selection.totals[used], selection.positions[used]
+            lowest = int(positions[totals.argmin()]) if totals.size else None
+            known = _Described(version, now_s, describe(totals, positions), lowest)
         self._described[key] = known
         while len(self._described) > 2 * KEPT_TICKS:
             self._described.popitem(last=False)
@@ -182,6 +185,8 @@ class _Described:
     version: Hashable
     made_s: float
     description: Description
+    lowest: int | None
+    """Frame with the smallest sum; None: there is none."""
 
 
 def _version(frames: SeriesFrames) -> tuple[int, int]:
@@ -197,7 +202,7 @@ def _encode(
     judgement: Judgement,
     n_events: int,
     frames: SeriesFrames,
-    total: Description,
+    total: _Described,
     whole: Description,
     scoped: Description,
     answer: Answer | None,
@@ -208,12 +213,14 @@ def _encode(
     stop = n if view.stop is None else min(view.stop, n)
     totals, stored = frames.span(start, stop)
     shown = decimate.envelope(start, totals, stored, view.points)
+    average = _average(start, totals, stored, answer)
     mean = whole.mean if whole.raw.count and whole.mean else 1.0
     unit = mean if view.unit == "counts" else 1.0
     centre = float(np.nan_to_num(whole.centre))
     slope = unit * whole.slope / mean
     raw = unit * (shown.values.astype(np.float64) / mean)
     trend = slope * (shown.frames - centre)
+    smooth = unit * average.values / mean - slope * (average.positions - centre)
     newest, newest_ns = frames.newest()
     first, length, rejected = frames.holes(start, stop)
     holes = _join(first, length, (length - rejected, rejected), MAX_HOLES)
@@ -244,6 +251,8 @@ def _encode(
         "fit": [unit + slope * (at - centre) for at in (start, stop - 1)]
         if whole.raw.count and whole.mean
         else None,
+        "averaged": average.width,
+        "sigma": finite_or_none(unit * whole.detrended.std / mean),
         "frame_time_s": info.frame_time_s,
         "newest": newest,
         "t_newest": newest_ns / 1e6 or None,
@@ -257,10 +266,8 @@ def _encode(
         "recent": recent,
         "assessment": None if answer is None else summary(answer),
         "tiles": {
-            "cv_percent": finite_or_none(total.detrended.cv_percent),
-            **shot_noise(total.detrended).as_dict(),
-            "mean": finite_or_none(total.mean),
-            "drift_percent": finite_or_none(total.drift_percent),
+            **_tiles(total.description),
+            "lowest": total.lowest,
         },
         "quartiles": {
             name: [finite_or_none(unit * (q / mean)) for q in (t.q25, t.median, t.q75)]
@@ -272,6 +279,8 @@ def _encode(
         "raw": raw.astype(np.float32),
         "det": (raw - trend).astype(np.float32),
         "alone": shown.alone.astype(np.uint8),
+        "average_frame": average.frames,
+        "average": smooth.astype(np.float32),
         "hole_first": holes[0],
         "hole_len": holes[1],
         "hole_missing": holes[2],
@@ -281,6 +290,27 @@ def _encode(
         "late_frames": late[2],
     }
     return tick.encode(header, blocks)
+
+
+def _average(
+    start: int, totals: np.ndarray, stored: np.ndarray, answer: Answer | None
+) -> MovingAverage:
+    counts = stored
+    if answer is not None and answer.assessment.excluded.intervals:
+        frames = np.arange(start, start + stored.size)
+        counts = stored & ~mask_of(frames, answer.assessment.excluded.intervals)
+    return moving_average(start, totals, counts)
+
+
+def _tiles(total: Description) -> dict[str, float | None]:
+    lowest = 100 * total.raw.minimum / total.mean if total.mean else math.nan
+    return {
+        "cv_percent": finite_or_none(total.detrended.cv_percent),
+        **shot_noise(total.detrended).as_dict(),
+        "mean": finite_or_none(total.mean),
+        "drift_percent": finite_or_none(total.drift_percent),
+        "lowest_percent": finite_or_none(lowest),
+    }
 
 
 def statistics(description: Description, scope: Scope) -> dict[str, Any]:

@@ -20,6 +20,7 @@ export class AlarmPanel {
     this.heardAt = -Infinity;
     this.listed = null;
     this.loading = false;
+    this.unlisted = false; // the list did not come, which is said
     this.sound = new Sound({ onChange: () => this.showMeans() });
     this.notify = new Notify({ onChange: () => this.showMeans() });
     $("alarms-open").addEventListener("click", () => this.open());
@@ -95,9 +96,13 @@ export class AlarmPanel {
         this.show();
       }
       this.showHistory(told);
-      this.say("");
+      if (this.unlisted) this.say("");
+      this.unlisted = false;
     } catch (error) {
-      if ($("alarms").open) this.say(error.message);
+      if ($("alarms").open) {
+        this.say(error.message);
+        this.unlisted = true;
+      }
     } finally {
       this.loading = false;
     }
@@ -119,6 +124,7 @@ export class AlarmPanel {
   }
 
   say(text) {
+    this.unlisted = false;
     set("alarm-problem", text);
     set("alarm-failed", text);
   }
@@ -149,7 +155,10 @@ export class AlarmPanel {
     this.sound.want(pending);
     if (pending) {
       const since = Math.max(...lasting.reasons.map((reason) => reason.since_ms));
-      this.notify.tell(`${lasting.id} ${since}`, "Eigerwatch: alarm", reasons(lasting).join("; "));
+      const text = `${reasons(lasting).join("; ")}; since ${moment(since)}`;
+      this.notify.tell(`${lasting.id} ${since}`, "Eigerwatch: alarm", text);
+    } else {
+      this.notify.over();
     }
   }
 

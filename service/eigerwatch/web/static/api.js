@@ -1,9 +1,12 @@
 // Questions to the REST API, and panels that ask again as long as somebody looks.
 
+import { clock } from "./format.js";
+import { serverClock } from "./server-clock.js";
 import { decodeTick } from "./tick.js";
 
 const TIMEOUT_MS = 60000;
-const MOST_OF_TIME = 20; // a panel waits so many times as long as its answer took
+const MOST_OF_TIME = 20; // a panel waits so many times as long as its answer took, ...
+const LONGEST_PAUSE = 6; // ... but so many times its usual pause: the server may have stood still
 
 // The JSON of an answer; throws an Error with the server's sentence.
 export async function ask(path, { method = "GET", body = null } = {}) {
@@ -52,6 +55,9 @@ export class Panel {
     this.busy = false;
     this.fresh = false;
     this.inSight = always;
+    this.age = document.createElement("small");
+    this.age.className = "as-of";
+    element.querySelector("h2")?.append(" ", this.age);
     if (!always) {
       new IntersectionObserver(([entry]) => {
         this.inSight = entry.isIntersecting;
@@ -75,8 +81,10 @@ export class Panel {
     const { version, ...rest } = what ?? { version: null };
     const about = what && JSON.stringify(rest);
     if (about !== this.about) {
-      if (this.about !== null) this.clear();
+      const before = this.about;
       this.about = about;
+      if (before !== null) this.clear();
+      this.age.textContent = "";
       this.version = null;
       this.dueAt = 0;
     }
@@ -88,20 +96,21 @@ export class Panel {
     this.fresh = false;
     this.version = version;
     const start = performance.now();
+    let pause = this.everyMs;
     try {
       const show = await this.load(what, fresh);
       if (this.about === about) {
         this.failed("");
         await show();
+        this.age.textContent = `as of ${clock(serverClock.now())}`;
       }
+      pause = Math.max(pause, Math.min(LONGEST_PAUSE * this.everyMs, MOST_OF_TIME * (performance.now() - start)));
     } catch (error) {
       this.version = null;
       if (this.about === about) this.failed(error.message);
     } finally {
-      const spent = performance.now() - start;
-      const again = Math.max(this.everyMs, MOST_OF_TIME * spent);
       // What it is about now has not waited for its own answer.
-      this.dueAt = this.fresh || this.about !== about ? 0 : performance.now() + again;
+      this.dueAt = this.fresh || this.about !== about ? 0 : performance.now() + pause;
       this.busy = false;
     }
   }

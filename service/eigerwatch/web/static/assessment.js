@@ -37,6 +37,7 @@ export function showTiles(header, dark = null) {
   set("beam", fixed(figures.cv_beam_percent, 3));
   set("beam-interval", interval(figures.cv_beam_interval) || "without photon counting");
   set("mean", short(figures.mean));
+  set("lowest", lowest(header?.tiles));
   set("drift", fixed(figures.drift_percent, 3));
   const error = found?.drift_error_percent ?? null;
   set("drift-error", error === null ? "first to last frame" : `± ${fixed(error, 3)} % over the run`);
@@ -57,6 +58,12 @@ function showVerdict(header, figures) {
   const text = found ? figures.verdict_text : waiting;
   set("verdict-text", text);
   tile.title = text;
+}
+
+// The frame with the smallest sum of those that count.
+function lowest(tiles) {
+  const { lowest: frame = null, lowest_percent: percent = null } = tiles ?? {};
+  return frame === null || percent === null ? "" : `, least ${fixed(percent, 2)} % at frame ${integer(frame)}`;
 }
 
 // "0.181 to 0.183 %"; empty where there is no interval.

@@ -34,6 +34,28 @@ export function fullRange(values) {
   return [low - air, high + air];
 }
 
+// What a line does not show: frames between two breaks of it, and those off the scale.
+// blocks: of a tick; range: of the axis.
+export function marks(blocks, block, [low, high]) {
+  const alone = { x: [], y: [] };
+  const outside = { x: [], y: [], values: [], symbol: [] };
+  const edge = 0.02 * (high - low);
+  const { frame, alone: single, [block]: values } = blocks;
+  for (let i = 0; i < frame.length; i += 1) {
+    const value = values[i];
+    if (value < low || value > high) {
+      outside.x.push(frame[i]);
+      outside.y.push(value < low ? low + edge : high - edge);
+      outside.symbol.push(value < low ? "triangle-down" : "triangle-up");
+      outside.values.push(value);
+    } else if (single[i]) {
+      alone.x.push(frame[i]);
+      alone.y.push(value);
+    }
+  }
+  return { alone, outside };
+}
+
 // Right end of the x axis while frames come: it steps instead of creeping.
 export function steppedEnd(n, announced) {
   const step = 2 ** Math.max(4, Math.ceil(Math.log2(Math.max(1, n))) - 4);

@@ -16,7 +16,7 @@ export class Compare {
     $("compare-panel").addEventListener("toggle", () => this.offer());
     for (const id of ["compare-a", "compare-b"]) {
       $(id).addEventListener("focus", () => this.offer());
-      $(id).addEventListener("change", () => this.link());
+      $(id).addEventListener("change", () => this.changed());
     }
     $("compare-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -44,6 +44,18 @@ export class Compare {
     select.value = this.choice.list.some((one) => one.series === chosen) ? chosen : "";
   }
 
+  // What stands there would be read as that of the new pair.
+  changed() {
+    if (this.link() === this.asked) return;
+    this.asked = null;
+    this.clear();
+  }
+
+  clear() {
+    for (const id of ["compare-verdict", "compare-remarks"]) set(id, "");
+    $("compare-table").hidden = true;
+  }
+
   link() {
     const query = new URLSearchParams({ a: $("compare-a").value, b: $("compare-b").value });
     const ready = $("compare-a").value !== "" && $("compare-b").value !== "";
@@ -56,6 +68,7 @@ export class Compare {
   async compare() {
     const path = this.link();
     this.asked = path;
+    this.clear();
     set("compare-verdict", "Comparing …");
     try {
       const { comparison } = await ask(path);

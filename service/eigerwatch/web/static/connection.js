@@ -1,6 +1,7 @@
 // One live connection: WebSocket with retry and watchdog, polling where it is blocked.
 
 import { Pace } from "./pace.js";
+import { Sleep } from "./sleep.js";
 import { decodeTick } from "./tick.js";
 
 const STALE_MS = 3000; // no message for so long: the values are old
@@ -17,6 +18,7 @@ export class Connection {
     this.failures = 0;
     this.polled = { seq: 0, stateAt: 0 };
     this.pace = new Pace();
+    this.sleep = new Sleep();
     this.link = null;
     this.lastMessage = performance.now();
     this.openedAt = this.lastMessage;
@@ -44,11 +46,7 @@ export class Connection {
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.openedAt = performance.now();
-    socket.onopen = () => {
-      this.failures = 0;
-      this.polling = false;
-      this.sendView();
-    };
+    socket.onopen = () => this.sendView();
     socket.onmessage = (message) => {
       if (this.socket === socket) this.receive(message.data);
     };
@@ -71,6 +69,9 @@ export class Connection {
 
   receive(data) {
     this.lastMessage = performance.now();
+    // Not before: some accept a connection and let nothing through.
+    this.failures = 0;
+    this.polling = false;
     if (typeof data !== "string") {
       this.draw(decodeTick(data));
     } else {
@@ -144,6 +145,8 @@ export class Connection {
   }
 
   watch() {
+    const asleep = this.sleep.missed();
+    for (const time of ["lastMessage", "openedAt", "polledAt"]) this[time] -= asleep;
     const now = performance.now();
     const silent = now - Math.max(this.lastMessage, this.openedAt);
     if (this.retryAt !== null && now >= this.retryAt) this.open();

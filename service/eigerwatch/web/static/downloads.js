@@ -15,9 +15,14 @@ export function showDownloads(view, header) {
     "get-frames": ["download.csv", { content: "frames", region: true, ...shown }],
     "get-html": ["download.html", { region: true, ...shown }],
     "get-nexus": ["download.nxs", {}],
-    "get-report": ["report.html", {}],
-    "get-pdf": ["report.pdf", {}],
+    "get-report": ["report.html", shown],
+    "get-pdf": ["report.pdf", shown],
   };
+  // Those that hold more than what is shown say so.
+  const image = header?.region ? ", whole image" : "";
+  set("get-nexus", `NeXus${zoomed ? ", whole series" : ""}${image}`);
+  set("get-report", `Report HTML${image}`);
+  set("get-pdf", `Report PDF${image}`);
   for (const [id, [name, { region, ...choices }]] of Object.entries(files)) {
     link($(id), header && address(header, name, { ...choices, ...(region && header.region ? { region: header.region } : {}) }));
   }

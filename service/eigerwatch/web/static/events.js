@@ -8,17 +8,20 @@ const SHOWN = 200;
 const PAGE = 10000;
 const KEPT = 20000; // as many as the store keeps of a series
 const SHOW_MS = 100;
+const RETRY_MS = 5000;
 const HIDDEN_FIELDS = new Set(["id", "kind", "series", "frame", "first", "last", "image_id", "channel", "n", "text"]);
 
 export class Events {
-  constructor(list, onPick) {
-    this.list = list;
-    this.onPick = onPick;
+  // onPick(frame); onRead(): events were read, which may be more than the live ones.
+  constructor(list, { onPick, onRead }) {
+    Object.assign(this, { list, onPick, onRead });
     this.series = null;
     this.known = new Map();
     this.items = new Map();
     this.after = null; // the last entry that was read
     this.loading = false;
+    this.wanted = false; // something is to be read
+    this.retry = null;
     this.dropped = 0;
     this.timer = null;
     this.none = document.createElement("li");
@@ -37,23 +40,39 @@ export class Events {
     return this.known.size + this.dropped;
   }
 
+  // What is shown is of no series.
+  forget(series = null) {
+    Object.assign(this, { series, after: null, dropped: 0 });
+    this.known.clear();
+    this.show();
+  }
+
   // Reads what came since the last time; one question at a time.
   async load(series) {
-    if (series !== this.series) {
-      Object.assign(this, { series, after: null, dropped: 0 });
-      this.known.clear();
-      this.show();
-    }
+    if (series !== this.series) this.forget(series);
+    this.wanted = true;
+    clearTimeout(this.retry);
     if (this.loading) return;
     this.loading = true;
+    while (this.wanted && this.series !== null) {
+      this.wanted = false;
+      await this.read(this.series);
+    }
+    this.loading = false;
+  }
+
+  async read(series) {
     try {
       const { events } = await ask(seriesPath(series, "/events", { after: this.after, limit: PAGE }));
       if (this.series !== series) return;
       for (const event of events) this.keep(event);
       this.after = events.at(-1)?.entry ?? this.after;
+      if (events.length === PAGE) this.wanted = true;
       this.show();
-    } catch { /* the next tick asks again */ } finally {
-      this.loading = false;
+      this.onRead();
+    } catch {
+      if (this.series !== series) return;
+      this.retry = setTimeout(() => this.series === series && this.load(series), RETRY_MS);
     }
   }
 

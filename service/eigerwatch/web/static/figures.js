@@ -33,21 +33,22 @@ export function makeTable() {
   }
 }
 
-export function showTable(stats) {
+// dark: why there is no beam just now, or null: then no CV means anything.
+export function showTable(stats, dark = null) {
   const rows = $("table").rows;
   ROWS.forEach((name, index) => {
     for (const [cell, values] of [[1, stats?.raw], [2, stats?.det]]) {
       const value = values ? values[index] : null;
-      const text = name === "count" ? integer(value) : name === "CV%" ? fixed(value, 4) : counts(value);
+      const text = name === "count" ? integer(value) : name === "CV%" ? fixed(dark === null ? value : null, 4) : counts(value);
       set(rows[index].cells[cell], text);
     }
   });
   if (!stats) return set("scope-text", "");
   const span = stats.first === null ? "no stored frame"
     : `frames ${integer(stats.first)} to ${integer(stats.newest)}`;
-  const shot = `shot-noise limit ${fixed(stats.shot.cv_shot_percent, 4)} %, `
-    + `above it ${fixed(stats.shot.cv_beam_percent, 4)} %`;
-  set("scope-text", `${span}; ${shot}`);
+  const { cv_shot_percent: shot, cv_beam_percent: beam } = stats.shot;
+  const above = `shot-noise limit ${fixed(shot, 4)} %, above it ${fixed(beam, 4)} %`;
+  set("scope-text", `${span}; ${dark === null ? above : "no beam, no CV"}`);
 }
 
 // live: whether rate and lag mean anything now.

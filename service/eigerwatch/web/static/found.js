@@ -7,6 +7,7 @@ import { author } from "./notes.js";
 
 const SHOWN = 100;
 const EVERY_MS = 5000;
+const TWICE_MS = 10000;
 const END = 2 ** 40 - 1; // stands for the end of a series that may still grow
 const $ = (id) => document.getElementById(id);
 const UNITS = { relative: "%", "relative/s": "%/s", "relative/frame": "%/frame" };
@@ -21,6 +22,7 @@ export class Found {
     this.series = null;
     this.undone = null; // { series, id } of the last decision
     this.deciding = null; // the one on its way
+    this.decision = { text: "", at: -Infinity }; // what was asked for last
     this.panel = new Panel($("found-panel"), {
       everyMs: EVERY_MS,
       always: true,
@@ -120,6 +122,11 @@ export class Found {
   // Frames first..last do not count any more (excluded), or count again. Resolves to
   // what is to be told.
   decide(frames, excluded, more = {}) {
+    const text = JSON.stringify([more.series ?? this.series, frames.first, frames.last, excluded]);
+    const at = performance.now();
+    // The button says so until the analysis has answered: pressed twice, it is one.
+    if (text === this.decision.text && at - this.decision.at < TWICE_MS) return this.deciding;
+    this.decision = { text, at };
     this.deciding = this.decideNow(frames, excluded, more);
     return this.deciding;
   }
@@ -134,6 +141,7 @@ export class Found {
       $("reason").value = "";
       return this.decided(excluded ? `Excluded: ${frames}.` : `Included again: ${frames}.`, { series, id: made.id });
     } catch (error) {
+      this.decision.text = "";
       return this.decided(`Not done: ${error.message}`, null);
     }
   }
@@ -142,6 +150,7 @@ export class Found {
     const { undone } = this;
     if (!undone) return "";
     this.undone = null; // so that it is not asked for twice
+    this.decision.text = "";
     try {
       const path = seriesPath(undone.series, `/exclusions/${encodeURIComponent(undone.id)}`);
       await ask(path, { method: "DELETE" });

@@ -7,6 +7,7 @@ import { fillRows } from "./rows.js";
 import { drawOutlines, formOf } from "./shapes.js";
 
 const EVERY_MS = 5000;
+const RETRY_MS = 5000;
 const NEWEST = 1000; // frames that are compared ...
 const FIRST = 10000; // ... with so many of the first ones
 const FEWEST = 4; // with fewer modules none can be told to stand out
@@ -41,8 +42,17 @@ export class ModulesPanel {
     });
     const picture = $("preview");
     picture.addEventListener("load", () => this.pictured(true));
-    picture.addEventListener("error", () => this.pictured(false));
+    picture.addEventListener("error", () => this.failed());
     this.pictured(false);
+  }
+
+  // There is one, but it does not come: tried again.
+  failed() {
+    this.pictured(false);
+    $("preview").removeAttribute("src");
+    if (!this.expected) return;
+    set("preview-none", "the image does not come");
+    setTimeout(() => this.panel.hurry(), RETRY_MS);
   }
 
   pictured(there) {
@@ -76,6 +86,8 @@ export class ModulesPanel {
 
   // Which frame the picture shows, and the regions that people chose.
   showPicture(told, picture) {
+    this.expected = Boolean(picture?.covers);
+    if (!this.expected) set("preview-none", "no image of this series");
     const chosen = (told?.regions ?? []).filter(({ shape }) => !shape.module).map(formOf).filter(Boolean);
     drawOutlines(this.outlines, picture?.covers ?? [1, 1], chosen);
     const when = picture?.received_ms ? `, ${moment(picture.received_ms)}` : "";

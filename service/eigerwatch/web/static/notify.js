@@ -11,6 +11,7 @@ export class Notify {
     this.wanted = remembered(KEY) === "on";
     this.failed = false;
     this.told = null;
+    this.shown = null;
   }
 
   // insecure, unsupported, denied, off, on
@@ -44,10 +45,17 @@ export class Notify {
         window.focus();
         shown.close();
       };
+      this.shown = shown;
     } catch { // phones have the class, but want a service worker
       this.failed = true;
       this.onChange();
     }
+  }
+
+  // Somebody has seen it, or nothing is wrong any more.
+  over() {
+    this.shown?.close();
+    this.shown = null;
   }
 }
 

@@ -41,6 +41,7 @@ export class OverlayTraces extends MadePlot {
   // address: as written by address().
   async show(keys, names, address = "") {
     Object.assign(this, { keys, names, ticks: [] });
+    this.clear();
     this.whole();
     const [, by, from, to] = ADDRESS.exec(address) ?? [];
     if (by) $(`by-${by}`).checked = true;
@@ -93,7 +94,8 @@ export class OverlayTraces extends MadePlot {
       this.ticks = ticks;
       $("by-time").disabled = !ticks.every(({ header }) => header.frame_time_s);
       if ($("by-time").disabled) $("by-frame").checked = true;
-      await this.draw((axis) => traces(axis, ticks, this.names, this.scene));
+      const { names } = this;
+      await this.draw((axis) => traces(axis, ticks, names, this.scene));
     } catch (error) {
       if (asked === this.asked) this.onProblem(error);
     }

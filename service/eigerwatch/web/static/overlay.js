@@ -1,6 +1,6 @@
 // Several runs in one plot: traces, spectra, and the ratio of two spectra.
 
-import { fullRange, robustRange } from "./axes.js";
+import { fullRange, marks, robustRange } from "./axes.js";
 import { colour } from "./figures.js";
 import { literal } from "./literal.js";
 import { Plot } from "./plot.js";
@@ -15,6 +15,15 @@ export class MadePlot extends Plot {
   draw(make) {
     this.make = make;
     return this.redraw();
+  }
+
+  // Until it is drawn again there is nothing.
+  clear() {
+    this.make = null;
+    if (!this.drawn) return;
+    this.drawn = false;
+    Plotly.purge(this.element);
+    this.element.replaceChildren();
   }
 
   figure() {
@@ -34,23 +43,39 @@ export function traces(axis, ticks, names, { timed, span }) {
     const quartiles = header.quartiles.raw;
     return quartiles[0] !== null && blocks.raw.length > 7 ? robustRange(quartiles, blocks.raw) : fullRange(blocks.raw);
   });
-  const lows = ranges.map(([low]) => low);
-  const highs = ranges.map(([, high]) => high);
+  const range = ranges.length
+    ? [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))] : [0, 2];
+  const curves = ticks.map(({ header, blocks }, index) => {
+    const name = literal(names[index]);
+    const stroke = colour(COLOURS[index]);
+    const along = (frames) => (timed ? Array.from(frames, (frame) => frame * header.frame_time_s) : frames);
+    const at = timed ? "%{x:.4f} s" : "frame %{x:,d}";
+    const base = { type: "scatter", name, hovertemplate: `${at}<br>%{y:.5f}<extra>%{fullData.name}</extra>` };
+    const { alone, outside } = marks(blocks, "raw", range);
+    const few = blocks.raw.length <= FEW_FRAMES;
+    return {
+      line: {
+        ...base, mode: few ? "lines+markers" : "lines", x: along(blocks.frame), y: blocks.raw,
+        line: { color: stroke, width: 1 }, marker: { color: stroke, size: 4 }, opacity: 0.75,
+      },
+      alone: { ...base, mode: "markers", x: along(alone.x), y: alone.y, marker: { color: stroke, size: 4 } },
+      outside: {
+        ...base, mode: "markers", x: along(outside.x), y: outside.y,
+        text: outside.values.map((value) => `${value.toFixed(5)}, off scale`),
+        hovertemplate: `${at}<br>%{text}<extra>%{fullData.name}</extra>`,
+        marker: { color: stroke, size: 9, symbol: outside.symbol },
+      },
+    };
+  });
   return {
-    traces: ticks.map(({ header, blocks }, index) => ({
-      type: "scatter", mode: blocks.raw.length > FEW_FRAMES ? "lines" : "lines+markers",
-      name: literal(names[index]), y: blocks.raw,
-      x: timed ? Array.from(blocks.frame, (frame) => frame * header.frame_time_s) : blocks.frame,
-      line: { color: colour(COLOURS[index]), width: 1 }, marker: { color: colour(COLOURS[index]), size: 4 }, opacity: 0.75,
-      hovertemplate: `${timed ? "%{x:.4f} s" : "frame %{x:,d}"}<br>%{y:.5f}<extra>%{fullData.name}</extra>`,
-    })),
+    traces: ["line", "alone", "outside"].flatMap((part) => curves.map((curve) => curve[part])),
     layout: {
       dragmode: "zoom",
       xaxis: axis(timed ? "time since the run began (s)" : "frame", {
         fixedrange: false, range: span, ...(timed ? {} : { tickformat: ",d" }),
       }),
       yaxis: axis("over the mean", {
-        range: ranges.length ? [Math.min(...lows), Math.max(...highs)] : [0, 2], tickformat: ".4~f",
+        range, tickformat: ".4~f",
       }),
     },
   };

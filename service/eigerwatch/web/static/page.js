@@ -10,6 +10,7 @@ import * as figures from "./figures.js";
 import { clock } from "./format.js";
 import { copy, linkOf } from "./link.js";
 import { remember } from "./memory.js";
+import { Overview } from "./overview.js";
 import { Panels } from "./panels.js";
 import { loadPlotly } from "./plotly.js";
 import { Plots } from "./plots.js";
@@ -18,21 +19,21 @@ import { Ranges } from "./ranges.js";
 import { Reference } from "./reference.js";
 import { ReplayPanel } from "./replay.js";
 import { SeriesChoice } from "./series.js";
-import { ServerClock } from "./server-clock.js";
+import { serverClock } from "./server-clock.js";
 import { SettingsPanel } from "./settings.js";
 import { pill, showStanding } from "./standing.js";
 import { nextTask, painted } from "./task.js";
 import { say } from "./toast.js";
 import { Toolbar } from "./toolbar.js";
 import { Update } from "./update.js";
-import { readView, writeView } from "./url.js";
+import { WINDOWED, readView, writeView } from "./url.js";
 import { setWall } from "./wall.js";
 import { warningsOf } from "./warnings.js";
 
+const DRAWN_ONLY = ["y", "half", "axis", "layout"]; // the same values, drawn otherwise
 const WITHOUT_TICK_MS = 3000; // then the plot library is started all the same
 const $ = (id) => document.getElementById(id);
 
-const serverClock = new ServerClock();
 const update = new Update();
 const { view, problems } = readView(location.search);
 const page = {
@@ -57,9 +58,10 @@ function header() {
 // ---- what is asked of the server ----
 
 function look() {
+  const held = page.paused ? header() : null; // "live" may be another series by now
   connection.look({
-    series: view.series,
-    channel: view.channel,
+    series: held?.series ?? view.series,
+    channel: view.channel ?? held?.channel ?? null,
     region: view.region,
     from: view.from,
     to: view.to ?? page.held,
@@ -88,7 +90,7 @@ function choose(series) {
 // Other choices than the series.
 function change(choices) {
   Object.assign(view, choices);
-  if ("y" in choices || "axis" in choices) plots.redraw().catch(plotFailed);
+  if (DRAWN_ONLY.some((name) => name in choices)) plots.redraw().catch(plotFailed);
   if ("ref" in choices) reference.offer(choice.list, choice.current, view.ref);
   page.wanted = page.paused; // the frames that stand there, otherwise shown
   look();
@@ -117,14 +119,18 @@ function readAddress() {
 // ---- what comes from the server ----
 
 // Whether a tick shows what is chosen now: one made before may still come.
-function answers({ region, unit, n, from, to }) {
+function answers({ series, channel, region, unit, stats, n, from, to }) {
+  const held = header();
+  const there = series === held?.series && channel === (view.channel ?? held.channel);
   const same = view.region === null || view.region === region || !Number.isNaN(Number(view.region));
+  const counted = stats.scope === view.scope && (!WINDOWED.includes(view.scope) || stats.last === view.window);
   const wanted = ranges.clipped(Math.min(page.held ?? n, n));
-  return same && unit === view.unit && from === wanted.from && to === wanted.to;
+  return there && same && counted && unit === view.unit && from === wanted.from && to === wanted.to;
 }
 
 async function receiveTick(tick) {
   const told = tick.header;
+  if (view.series !== "live" && told.series !== view.series) return; // was chosen before
   if (page.paused && !(page.wanted && answers(told))) return;
   page.wanted = false;
   const other = page.tick && page.tick.header.series !== told.series;
@@ -139,13 +145,14 @@ async function receiveTick(tick) {
     if (other && (view.from !== null || view.to !== null || view.channel !== null)) {
       change({ channel: null, from: null, to: null });
     }
-    events.load(told.series).then(() => plots.setEvents(events.all));
+    events.load(told.series);
   }
   // An address may count regions; from now on it says the name.
   const counted = view.region !== null && !told.regions.includes(view.region);
   if (counted && told.region !== null) change({ region: told.region });
-  showTiles(told, withoutBeam(page.state, told));
-  figures.showTable(told.stats);
+  const dark = withoutBeam(page.state, told);
+  showTiles(told, dark);
+  figures.showTable(told.stats, dark);
   showDownloads(view, told);
   showControls();
   showAges();
@@ -201,6 +208,7 @@ function clear() {
   showTiles(null);
   figures.showTable(null);
   showDownloads(view, null);
+  events.forget();
   plots.setEvents([]);
   plots.clear().catch(plotFailed);
   showAges();
@@ -216,6 +224,7 @@ function showAges() {
 function showControls() {
   toolbar.show(header(), page.paused);
   fields.show();
+  overview.place();
 }
 
 function plotFailed(error) {
@@ -283,6 +292,13 @@ const ranges = new Ranges({
   onRange: (from, to) => change({ from, to }),
 });
 const fields = new RangeFields(ranges);
+const overview = new Overview($("overview"), {
+  ranges,
+  wanted: () => {
+    const told = header();
+    return told && { series: told.series, channel: told.channel, region: told.region, version: told.n };
+  },
+});
 const toolbar = new Toolbar(view, {
   follow: () => choose("live"),
   pause: () => pause(!page.paused),
@@ -290,7 +306,7 @@ const toolbar = new Toolbar(view, {
   theme: toggleTheme,
   wall: toggleWall,
   link: copyLink,
-  png: () => plots.save(`eigerwatch ${clock(Date.now())}`),
+  png: () => plots.save(`eigerwatch ${clock(Date.now())}`).catch((error) => say(`No image: ${error.message}`)),
   step: (direction) => ranges.step(direction, panels.found),
   decide: decideRange,
   undo: async () => say(await panels.undo()),
@@ -299,7 +315,13 @@ const toolbar = new Toolbar(view, {
 figures.makeTable();
 setWall(view.wall);
 const plots = new Plots($("plot"), view, ranges);
-const events = new Events($("events"), (frame) => ranges.around(frame, frame));
+const events = new Events($("events"), {
+  onPick: (frame) => ranges.around(frame, frame),
+  onRead: () => {
+    plots.setEvents(events.all);
+    plots.redraw().catch(plotFailed);
+  },
+});
 const reference = new Reference({
   wanted: () => {
     if (!view.ref || !header()?.n) return null;

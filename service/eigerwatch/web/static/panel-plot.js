@@ -1,9 +1,9 @@
 // A panel of the main plot, raw or detrended: the curve, what is off its scale, the
 // reference behind it, shades over the frames that do not count.
 
-import { frameTicks, timeTicks, valueFormat } from "./axes.js";
+import { frameTicks, marks, timeTicks, valueFormat } from "./axes.js";
 import { colour } from "./figures.js";
-import { counts } from "./format.js";
+import { counts, integer } from "./format.js";
 import { MainPart } from "./main-part.js";
 import { sketch } from "./sketch.js";
 import { shade } from "./strip.js";
@@ -42,6 +42,7 @@ export class PanelPlot extends MainPart {
   }
 
   sketch() {
+    if (this.width === 0) return;
     const { blocks, ranges, span } = this.scene;
     const { block, tint } = this.panel;
     const range = ranges[block];
@@ -57,21 +58,61 @@ export class PanelPlot extends MainPart {
     const { name, block } = this.panel;
     const range = ranges[block];
     const traces = [
-      ...this.behind(reference), ...this.curve(blocks, range), ...this.fit(),
+      ...this.behind(reference, range), ...this.curve(blocks, range), ...this.fit(), ...this.average(),
       shade(name, found.intervals, range, span),
     ];
     return { traces, layout: this.layout(range) };
   }
 
-  // The values of the reference series.
-  behind(reference) {
-    if (!reference) return [];
-    const { blocks, name } = reference;
+  // The values of the reference series; and, laid over each other, the raw ones.
+  behind(reference, range) {
+    const { name, block } = this.panel;
+    const drawn = [];
+    if (reference) {
+      const { blocks } = reference;
+      const stroke = colour("--reference");
+      const base = { type: "scatter", text: reference.name, hovertemplate: "%{text}<br>frame %{x:,d}<extra></extra>" };
+      const { alone, outside } = marks(blocks, block, range);
+      drawn.push(
+        { ...base, mode: "lines", name: `${name}, reference`, x: blocks.frame, y: blocks[block], line: { color: stroke, width: 0.8 * this.thickness } },
+        { ...base, mode: "markers", name: `${name}, reference, single frames`, ...alone, marker: { color: stroke, size: 4 } },
+        { ...base, mode: "markers", name: `${name}, reference, off scale`, x: outside.x, y: outside.y, marker: { color: stroke, size: 8, symbol: outside.symbol } },
+      );
+    }
+    const { blocks, overlaid } = this.scene;
+    if (overlaid && this.labelled) {
+      const stroke = colour("--raw");
+      const { alone, outside } = marks(blocks, "raw", range);
+      const base = { type: "scatter", hoverinfo: "skip" };
+      drawn.push(
+        { ...base, mode: "lines", name: "raw", x: blocks.frame, y: blocks.raw, line: { color: stroke, width: 1.2 * this.thickness } },
+        { ...base, mode: "markers", name: "raw, single frames", ...alone, marker: { color: stroke, size: 4 } },
+        { ...base, mode: "markers", name: "raw, off scale", x: outside.x, y: outside.y, marker: { color: stroke, size: 8, symbol: outside.symbol } },
+      );
+    }
+    return drawn;
+  }
+
+  // The moving average of the detrended values.
+  average() {
+    const { header, blocks } = this.scene;
+    if (this.panel.block !== "det" || !blocks.average?.length) return [];
     return [{
-      type: "scatter", mode: "lines", name: `${this.panel.name}, reference`,
-      x: blocks.frame, y: blocks[this.panel.block], line: { color: colour("--reference"), width: 0.8 * this.thickness },
-      text: name, hovertemplate: "%{text}<br>frame %{x:,d}<extra></extra>",
+      type: "scatter", mode: "lines", name: "moving average", x: blocks.average_frame, y: blocks.average,
+      line: { color: colour("--text"), width: 1.6 * this.thickness },
+      hovertemplate: `mean of ${integer(header.averaged)} frames around %{x:,d}<br>%{y:,.6~g}<extra></extra>`,
     }];
+  }
+
+  // One standard deviation of the detrended values above and below their mean.
+  band() {
+    const { header } = this.scene;
+    if (this.panel.block !== "det" || !header?.sigma) return [];
+    const middle = header.unit === "counts" ? header.mean : 1;
+    return [middle - header.sigma, middle + header.sigma].map((y) => ({
+      type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: y, y1: y,
+      line: { color: colour("--text"), width: this.thickness, dash: "dot" },
+    }));
   }
 
   // The line through the raw values.
@@ -85,7 +126,7 @@ export class PanelPlot extends MainPart {
   }
 
   // The curve; frames between two missing ones, which no line shows; frames off scale.
-  curve(blocks, [low, high]) {
+  curve(blocks, range) {
     const { header, frameTime } = this.scene;
     const { name, block, tint } = this.panel;
     const { frame: x, [block]: values } = blocks;
@@ -96,32 +137,19 @@ export class PanelPlot extends MainPart {
     const seconds = (frames) => (frameTime ? Array.from(frames, (k) => k * frameTime) : undefined);
     const shared = { type: "scatter", hovertemplate: `${at}<br>${name} ${told}<extra></extra>` };
     const few = x.length <= FEW_FRAMES;
-    const alone = { x: [], y: [] };
-    const outside = { x: [], y: [], text: [], symbol: [] };
-    const edge = 0.02 * (high - low);
-    for (let i = 0; i < x.length; i += 1) {
-      const value = values[i];
-      if (value < low || value > high) {
-        outside.x.push(x[i]);
-        outside.y.push(value < low ? low + edge : high - edge);
-        outside.symbol.push(value < low ? "triangle-down" : "triangle-up");
-        outside.text.push(inCounts ? `${counts(value)} counts` : `${value.toFixed(5)} of the mean`);
-      } else if (blocks.alone[i] && !few) {
-        alone.x.push(x[i]);
-        alone.y.push(value);
-      }
-    }
+    const { alone, outside } = marks(blocks, block, range);
+    const text = outside.values.map((value) => (inCounts ? `${counts(value)} counts` : `${value.toFixed(5)} of the mean`));
     return [
       {
         ...shared, name, x, y: values, customdata: seconds(x), mode: few ? "lines+markers" : "lines",
         line: { color: stroke, width: 1.2 * this.thickness }, marker: { color: stroke, size: 4 },
       },
       {
-        ...shared, ...alone, name: `${name}, single frames`, customdata: seconds(alone.x), mode: "markers",
+        ...shared, ...(few ? { x: [], y: [] } : alone), name: `${name}, single frames`, customdata: seconds(alone.x), mode: "markers",
         marker: { color: stroke, size: 4 },
       },
       {
-        ...shared, name: `${name}, off scale`, x: outside.x, y: outside.y, text: outside.text,
+        ...shared, name: `${name}, off scale`, x: outside.x, y: outside.y, text,
         customdata: seconds(outside.x), mode: "markers",
         hovertemplate: `${at}<br>${name} %{text}, off scale<extra></extra>`,
         marker: { color: colour("--alarm"), size: 11 * this.thickness, symbol: outside.symbol },
@@ -152,12 +180,13 @@ export class PanelPlot extends MainPart {
     const unit = header?.unit === "counts" ? "(counts)" : "/ mean";
     const across = this.second ? "frame and time" : "frame";
     const title = frameTime ? "time since the first frame (s)" : across;
-    const value = this.axis(`${this.panel.name} ${unit}`, { range, tickformat: valueFormat(range), nticks: 7 });
+    const name = this.scene.overlaid ? "raw, detrended" : this.panel.name;
+    const value = this.axis(`${name} ${unit}`, { range, tickformat: valueFormat(range), nticks: 7 });
     const along = this.axis(labelled ? title : "", {
       fixedrange: false, range: span, showticklabels: labelled, ...this.ticks(),
     });
     return {
-      dragmode: "zoom", margin: this.margin,
+      dragmode: "zoom", margin: this.margin, shapes: this.band(),
       xaxis: { ...along, title: { ...along.title, standoff: 4 } },
       yaxis: { ...value, title: { ...value.title, standoff: 8 } },
     };

@@ -75,9 +75,10 @@ export class Panels {
   }
 }
 
-// The frames of the statistics, as the API is asked for them.
+// The frames of the statistics, as the API is asked for them; those shown where no
+// others were chosen.
 function scopeOf(view) {
   if (view.scope === "frames") return { last: Math.max(1, Math.floor(view.window)) };
   if (view.scope === "seconds") return { seconds: view.window };
-  return view.scope === "range" ? { from: view.from, to: view.to } : {};
+  return { from: view.from, to: view.to };
 }

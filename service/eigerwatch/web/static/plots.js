@@ -15,7 +15,7 @@ const GROWING = ["collecting", "settling", "stalled"];
 const EMPTY = { frame: [], raw: [], det: [], alone: [], hole_first: [], late_first: [] };
 
 export class Plots {
-  // view: with y (robust, full) and axis (frame, time); ranges: which frames are wanted.
+  // view: with y (robust, full, fixed), half, axis and layout; ranges: which frames are wanted.
   constructor(element, view, ranges) {
     Object.assign(this, { element, view, ranges });
     this.parts = []; // made when they are first drawn
@@ -66,6 +66,7 @@ export class Plots {
 
   async redrawNow() {
     if (!this.parts.length) this.build();
+    this.element.dataset.layout = this.view.layout;
     const scene = this.scene();
     for (const part of this.parts) {
       await part.show(scene);
@@ -75,7 +76,7 @@ export class Plots {
 
   // Whether Plotly has drawn; until then there are sketches.
   get drawn() {
-    return this.parts.length > 0 && this.parts.every((part) => part.drawn);
+    return this.parts.length > 0 && this.parts.every((part) => part.drawn || part.width === 0);
   }
 
   // After an error: what is there may be half of a figure.
@@ -107,10 +108,12 @@ export class Plots {
   scene() {
     const header = this.tick?.header ?? null;
     const blocks = this.tick?.blocks ?? EMPTY;
+    const overlaid = this.view.layout === "overlaid";
+    const ranges = Object.fromEntries(PANELS.map(({ block }) => [block, this.valueRange(block)]));
+    if (overlaid) ranges.det = [Math.min(ranges.raw[0], ranges.det[0]), Math.max(ranges.raw[1], ranges.det[1])];
     return {
-      header, blocks, reference: this.reference, events: this.events, found: this.found,
+      header, blocks, reference: this.reference, events: this.events, found: this.found, overlaid, ranges,
       span: header ? this.span(header) : [0, 100],
-      ranges: Object.fromEntries(PANELS.map(({ block }) => [block, this.valueRange(block)])),
       frameTime: this.frameTime, word: KIND_WORDS[header?.kind] ?? "",
     };
   }
@@ -118,6 +121,10 @@ export class Plots {
   valueRange(block) {
     if (!this.tick) return [0, 2];
     const { header, blocks } = this.tick;
+    if (this.view.y === "fixed") {
+      const middle = header.unit === "counts" ? header.mean ?? 1 : 1;
+      return [middle * (1 - this.view.half / 100), middle * (1 + this.view.half / 100)];
+    }
     const values = blocks[block];
     const quartiles = header.quartiles[block];
     const robust = this.view.y === "robust" && values.length > FEW && quartiles[0] !== null;
@@ -148,10 +155,12 @@ export class Plots {
     this.ranges.show(first, Math.max(first + 1, Math.min(n, Math.floor(to) + 1)));
   }
 
-  save(name) {
+  async save(name) {
+    if (!this.drawn) throw new Error("the plot is not drawn yet");
     const { word } = this.scene();
     const [raw, detrended, strip] = this.parts.map((part) => part.element);
-    return saveImage([raw, strip, detrended], word, name);
+    const seen = [raw, strip, detrended].filter((figure) => figure.clientWidth > 0);
+    return saveImage(seen, word, name);
   }
 }
 

@@ -14,12 +14,12 @@ export class Chosen {
     this.runs = new Map();
     $("compare").addEventListener("click", () => onCompare([...this.runs.values()]));
     $("unchoose").addEventListener("click", () => this.forget());
-    $("pin").addEventListener("click", () => this.each("PUT", "/pin"));
-    $("unpin").addEventListener("click", () => this.each("DELETE", "/pin"));
+    $("pin").addEventListener("click", () => this.each("PUT", "/pin", () => ({ pinned: true })));
+    $("unpin").addEventListener("click", () => this.each("DELETE", "/pin", () => ({ pinned: false })));
     $("tag-form").addEventListener("submit", async (event) => {
       event.preventDefault();
       const tag = $("new-tag").value;
-      if (await this.each("PUT", "/tags", { tag })) $("new-tag").value = "";
+      if (await this.each("PUT", "/tags", ({ tags }) => ({ tags: [...new Set([...tags, tag])] }), { tag })) $("new-tag").value = "";
     });
   }
 
@@ -72,24 +72,27 @@ export class Chosen {
       button.textContent = `${tag} ×`;
       button.setAttribute("aria-label", `Take tag ${tag} away`);
       button.addEventListener("click", async () => {
-        await this.each("DELETE", "/tags", { tag });
+        await this.each("DELETE", "/tags", ({ tags }) => ({ tags: tags.filter((one) => one !== tag) }), { tag });
         $("new-tag").focus();
       });
       return button;
     }));
   }
 
-  // Ask the same for every run; tells the first refusal.
-  async each(method, rest, query = {}) {
+  // Ask the same for every run; tells the first refusal. changed(run): what is new about
+  // one then, which the list may not show.
+  async each(method, rest, changed, query = {}) {
     let refused = "";
-    for (const run of this.runs.values()) {
+    for (const run of [...this.runs.values()]) {
       try {
         await ask(seriesPath(run.series, rest, query), { method });
+        if (this.runs.has(run.series)) this.runs.set(run.series, { ...run, ...changed(run) });
       } catch (error) {
         refused ||= error.message;
       }
     }
     set("chosen-problem", refused);
+    this.show();
     this.onDone();
     return refused === "";
   }

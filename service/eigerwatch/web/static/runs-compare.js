@@ -40,10 +40,11 @@ export class RunsCompare {
     this.asked += 1;
     const { asked } = this;
     const current = (act) => (found) => (asked === this.asked ? act(found) : null);
-    this.names = runs.map((run, index) => `${LETTERS[index]}: ${nameOf(run)}`);
+    const names = runs.map((run, index) => `${LETTERS[index]}: ${nameOf(run)}`);
     $("comparison").hidden = false;
     $("comparison").setAttribute("aria-busy", "true");
-    $("compared").replaceChildren(...this.names.map(legend));
+    $("compared").replaceChildren(...names.map(legend));
+    for (const plot of Object.values(this.plots)) plot.clear();
     set("comparison-problem", "");
     for (const id of ["comparison-remarks", "ratio-text"]) lines(id, []);
     $("ratio-part").hidden = $("changes").hidden = true;
@@ -52,9 +53,9 @@ export class RunsCompare {
     const fail = current((error) => set("comparison-problem", error.message));
     const keys = runs.map(({ series }) => series);
     await Promise.all([
-      this.overlay.show(keys, this.names, address),
+      this.overlay.show(keys, names, address),
       Promise.all(keys.map((key) => ask(seriesPath(key, "/spectrum", { brief: true, recent: true }))))
-        .then(current((told) => this.plots.spectra.draw((axis) => spectra(axis, told, this.names)))).catch(fail),
+        .then(current((told) => this.plots.spectra.draw((axis) => spectra(axis, told, names)))).catch(fail),
       Promise.all(keys.slice(1).map((key) => compared(keys[0], key))).then(current((found) => this.showChanges(found))),
     ]);
     if (asked === this.asked) $("comparison").setAttribute("aria-busy", "false");

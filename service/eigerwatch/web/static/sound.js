@@ -8,7 +8,8 @@ const TONES_HZ = [880, 660];
 const TONE_S = 0.18;
 const VOLUME = 0.25;
 const KEY = "alarm-sound";
-const GESTURES = ["click", "keydown"]; // by which a browser lets a page play
+const GESTURES = ["click", "keydown"]; // by which a browser lets a page play ...
+const NO_GESTURES = ["Escape", "Shift", "Control", "Alt", "Meta", "AltGraph", "CapsLock"]; // ... and not
 
 export class Sound {
   // onChange(): the state is another one now.
@@ -21,38 +22,53 @@ export class Sound {
     if (!globalThis.AudioContext) this.state = "unsupported";
     else if (remembered(KEY) === "on") {
       this.state = "before";
-      for (const kind of GESTURES) addEventListener(kind, this, true);
+      this.listen();
     }
     setInterval(() => this.look(), 500);
   }
 
-  // Whoever turned it on wants it again with the first click or key on the page.
-  handleEvent({ target }) {
-    for (const kind of GESTURES) removeEventListener(kind, this, true);
-    const own = target instanceof Element && target.closest("#sound");
-    if (this.state === "before" && !own) this.toggle();
+  // Whoever turned it on wants it again with the next click or key on the page.
+  listen() {
+    for (const kind of GESTURES) addEventListener(kind, this, true);
+  }
+
+  handleEvent({ target, key }) {
+    if (NO_GESTURES.includes(key)) return;
+    if (target instanceof Element && target.closest("#sound")) return; // it does so itself
+    this.begin();
   }
 
   // Only in answer to a click or key: else the browser refuses.
-  async toggle() {
-    if (this.state === "on") {
-      this.turn("off");
-      await this.context.suspend().catch(() => {});
-      return;
-    }
-    if (this.state === "unsupported") return;
+  async begin() {
     try {
       this.context ??= new AudioContext();
       await Promise.race([this.context.resume(), new Promise((done) => setTimeout(done, WAIT_MS))]);
     } catch { /* its state tells */ }
-    const running = this.context?.state === "running";
-    this.turn(running ? "on" : "refused");
-    if (running) this.play();
+    if (this.context?.state !== "running" || this.state === "off" || this.state === "on") return;
+    for (const kind of GESTURES) removeEventListener(kind, this, true);
+    this.turn("on");
+    this.play();
+  }
+
+  async toggle() {
+    if (this.state === "unsupported") return;
+    if (this.state === "on") {
+      remember(KEY, "off");
+      this.turn("off");
+      await this.context.suspend().catch(() => {});
+      return;
+    }
+    remember(KEY, "on");
+    if (this.state === "off") this.turn("before");
+    await this.begin();
+    if (this.state === "before") {
+      this.turn("refused");
+      this.listen();
+    }
   }
 
   turn(state) {
     this.state = state;
-    remember(KEY, state === "on" ? "on" : "off");
     this.onChange();
   }
 
@@ -65,9 +81,9 @@ export class Sound {
 
   look() {
     if (this.state !== "on") return;
-    if (this.context.state !== "running") {
-      this.state = "refused";
-      this.onChange();
+    if (this.context.state !== "running") { // the system took it away
+      this.turn("refused");
+      this.listen();
     } else if (this.wanted && performance.now() - this.playedAt >= REPEAT_MS) {
       this.play();
     }

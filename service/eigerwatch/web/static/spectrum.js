@@ -8,6 +8,7 @@ import { SmallPlot } from "./small-plot.js";
 
 const EVERY_MS = 6000;
 const LINES = 8; // lines shown, strongest first
+const LONGEST_NAME = 16; // letters over a line
 const $ = (id) => document.getElementById(id);
 
 export class SpectrumPanel extends SmallPlot {
@@ -71,7 +72,7 @@ export class SpectrumPanel extends SmallPlot {
       },
       {
         ...base, name: "lines", mode: "markers+text", x: lines.map((line) => line.frequency_hz),
-        y: lines.map(() => top * 1.6), text: lines.map((line) => significant(line.frequency_hz)),
+        y: lines.map(() => top * 1.6), text: lines.map(nameOf),
         textposition: "top center", cliponaxis: false,
         customdata: lines.map((line) => `${significant(line.frequency_hz, 5)} ${unit}, ${percent(line.amplitude, 3)} %`),
         hovertemplate: "%{customdata}<extra></extra>",
@@ -102,6 +103,12 @@ export class SpectrumPanel extends SmallPlot {
 function rangeText(from, to) {
   if (from === null && to === null) return "the whole series";
   return `frames ${integer(from ?? 0)} to ${to === null ? "the newest" : integer(to - 1)}`;
+}
+
+// What stands over a line: its name where that is short.
+function nameOf(line) {
+  const name = line.naming?.name ?? "";
+  return name && name.length <= LONGEST_NAME ? name : significant(line.frequency_hz);
 }
 
 function percent(share, digits = 2) {

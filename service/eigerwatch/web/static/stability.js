@@ -19,6 +19,7 @@ export class StabilityPanel {
   constructor({ wanted, now, onShow, onDecided }) {
     Object.assign(this, { now, onShow, onDecided });
     this.told = null;
+    this.series = null; // that it is about
     this.undone = null; // { series, ids } of the last decision
     this.allan = new AllanPlot($("allan-plot"));
     this.spectrogram = new SpectrogramPlot($("spectrogram-plot"));
@@ -30,7 +31,10 @@ export class StabilityPanel {
       wanted,
       load: async ({ series, channel, from, to }, fresh) => {
         const told = await ask(seriesPath(series, "/stability", { channel, from, to, recent: !fresh }));
-        return () => this.show(told);
+        return () => {
+          this.series = series;
+          return this.show(told);
+        };
       },
       clear: () => this.forget(),
       failed: (text) => set("stability-problem", text),
@@ -42,9 +46,9 @@ export class StabilityPanel {
   }
 
   forget() {
-    if (this.undone && this.panel?.about && JSON.parse(this.panel.about).series !== this.undone.series) {
-      this.say("", null);
-    }
+    const series = this.panel.wanted()?.series ?? null;
+    if (series !== this.series) this.say("", null); // of other frames it can stay
+    this.series = series;
     this.show(null);
   }
 
@@ -99,7 +103,10 @@ export class StabilityPanel {
 
   // Excludes all other frames: as one decision, which can be undone as one.
   async useOnly() {
-    const { series, segment } = this.told;
+    const { told } = this;
+    const { series, segment } = told;
+    if (told.used) return; // pressed twice
+    told.used = true;
     const ids = [];
     const path = seriesPath(series, "/exclusions");
     const reason = `only ${span(segment.first, segment.last, "frame")}`;
@@ -111,6 +118,7 @@ export class StabilityPanel {
       this.decided(`In use: ${reason}.`, { series, ids });
     } catch (error) {
       await this.withdraw({ series, ids }).catch(() => {});
+      told.used = false;
       this.decided(`Not done: ${error.message}`, null);
     }
   }

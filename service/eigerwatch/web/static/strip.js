@@ -1,12 +1,13 @@
 // The strip between the panels, with gaps, events and findings; and the panels' shades.
 
-import { colour } from "./figures.js";
+import { colour, set } from "./figures.js";
 import { FOUND_WORDS, integer, span as framesText } from "./format.js";
 import { MainPart } from "./main-part.js";
 
 const EVENT_SYMBOLS = {
   topup: "triangle-up-open", damaged: "diamond-open", empty: "circle-open",
   step: "triangle-right-open", spike: "star-triangle-up-open", settings: "square-open",
+  no_beam: "circle-x-open", alarm: "octagon-open",
 };
 // Of what the analysis found; filled where the frames do not count.
 const FOUND_SYMBOLS = {
@@ -15,13 +16,15 @@ const FOUND_SYMBOLS = {
 };
 const ALARMING = ["empty", "damaged"];
 const MOST_MARKED = 200;
+const LABEL = "gaps, events";
 
 export class StripPlot extends MainPart {
   constructor(box, on) {
     super(box, on);
     const label = document.createElement("span");
-    label.textContent = "gaps, events";
+    label.textContent = LABEL;
     box.append(label);
+    this.label = label;
     this.told = "";
   }
 
@@ -30,8 +33,12 @@ export class StripPlot extends MainPart {
     if (!this.scene) return null;
     const { blocks, events, found, span } = this.scene;
     const hidden = { showgrid: false, showticklabels: false };
+    const known = within(events, EVENT_SYMBOLS, ({ frame }) => [frame, frame], span);
+    const judged = within(found.events, FOUND_SYMBOLS, ({ first, last }) => [first, last], span);
+    const left = known.left + judged.left;
+    set(this.label, left ? `${LABEL}: ${integer(left)} earlier ones not marked, zoom in` : LABEL);
     const figure = {
-      traces: [...stripTraces(blocks, events, span), foundTrace(found.events, span)],
+      traces: [...stripTraces(blocks, known.shown), foundTrace(judged.shown, span)],
       layout: {
         dragmode: "zoom", margin: { ...this.sides, t: 0, b: 0 }, plot_bgcolor: colour("--strip"),
         xaxis: this.axis("", { ...hidden, fixedrange: false, range: span }),
@@ -58,7 +65,16 @@ function isSolid(length, counts) {
   return counts.reduce((sum, [count]) => sum + count, 0) === length;
 }
 
-function stripTraces(blocks, events, [from, to]) {
+// Those of known kinds in sight, the latest ones where there are many.
+function within(events, symbols, place, [from, to]) {
+  const found = events.filter((event) => {
+    const [first, last] = place(event);
+    return event.kind in symbols && first !== null && last >= from && first <= to;
+  }).sort((a, b) => place(a)[0] - place(b)[0]);
+  return { shown: found.slice(-MOST_MARKED), left: Math.max(0, found.length - MOST_MARKED) };
+}
+
+function stripTraces(blocks, shown) {
   const base = { type: "scatter", mode: "markers" };
   const solid = { x: [], y: [] };
   const joined = { x: [], y: [] };
@@ -91,9 +107,6 @@ function stripTraces(blocks, events, [from, to]) {
     { ...base, ...missing, hovertemplate, name: "missing", marker: { symbol: "x-thin", size: 9, color: colour("--missing"), line: { color: colour("--missing"), width: 2 } } },
     { ...base, ...rejected, hovertemplate, name: "rejected", marker: { symbol: "diamond", size: 9, color: colour("--alarm") } },
   ];
-  const shown = events.filter(
-    (e) => e.frame !== null && e.kind in EVENT_SYMBOLS && e.frame >= from && e.frame <= to,
-  ).slice(0, MOST_MARKED);
   traces.push({
     ...base, name: "events", x: shown.map((e) => e.frame), y: shown.map(() => 0),
     text: shown.map((e) => `frame ${e.frame}: ${e.kind}`), hovertemplate,
@@ -102,10 +115,7 @@ function stripTraces(blocks, events, [from, to]) {
   return traces;
 }
 
-function foundTrace(events, [from, to]) {
-  const shown = events.filter(
-    (e) => e.kind in FOUND_SYMBOLS && e.last >= from && e.first <= to,
-  ).slice(0, MOST_MARKED);
+function foundTrace(shown, [from]) {
   return {
     type: "scatter", mode: "markers", name: "found",
     x: shown.map((e) => Math.max(from, e.first)), y: shown.map(() => 0),

@@ -7,7 +7,9 @@ import { WINDOWED } from "./url.js";
 const NO_TIME = "No time axis: the frame time of this series is not known";
 const REPEAT_MS = 150; // of a key held down: each range is asked of the server
 const ONCE = ["x", "i", "z"]; // decisions: a key held down is one
-const SWITCHES = { y: ["robust", "full"], axis: ["frame", "time"], unit: ["normalised", "counts"] };
+const SWITCHES = {
+  y: ["robust", "full", "fixed"], axis: ["frame", "time"], unit: ["normalised", "counts"], layout: ["stacked", "overlaid"],
+};
 const $ = (id) => document.getElementById(id);
 
 export class Toolbar {
@@ -23,6 +25,7 @@ export class Toolbar {
       " ": on.pause,
       r: () => ranges.show(null, null),
       y: () => this.turn("y"),
+      o: () => this.turn("layout"),
       t: () => this.turn("axis"),
       u: () => this.turn("unit"),
       d: on.theme,
@@ -65,6 +68,11 @@ export class Toolbar {
     $("png").addEventListener("click", on.png);
     this.list("scope", (scope) => on.choose({ scope }));
     this.list("region", (region) => on.choose({ region: region || null }));
+    $("half").addEventListener("change", () => {
+      const half = Number($("half").value);
+      if (half >= 0.001 && half <= 100) on.choose({ half });
+      else $("half").value = view.half;
+    });
     $("window").addEventListener("change", () => {
       const value = Number($("window").value);
       on.choose(value > 0 ? { window: value } : {});
@@ -92,8 +100,8 @@ export class Toolbar {
   }
 
   turn(what) {
-    const [one, other] = SWITCHES[what];
-    this.set(what, this.view[what] === one ? other : one);
+    const values = SWITCHES[what];
+    this.set(what, values[(values.indexOf(this.view[what]) + 1) % values.length]);
   }
 
   set(what, value) {
@@ -113,6 +121,8 @@ export class Toolbar {
     $("scope").value = view.scope;
     $("window").hidden = !WINDOWED.includes(view.scope);
     if (document.activeElement !== $("window")) $("window").value = view.window;
+    $("half-shown").hidden = view.y !== "fixed";
+    if (document.activeElement !== $("half")) $("half").value = view.half;
     this.timed = !header?.n || Boolean(header.frame_time_s);
     $("axis-time").setAttribute("aria-disabled", String(!this.timed));
     $("axis-time").title = this.timed ? "Seconds since the first frame (T)" : NO_TIME;

@@ -12,6 +12,8 @@ export const DEFAULTS = {
   from: null,
   to: null,
   y: "robust",
+  half: 1, // of a fixed y axis [% of the mean]
+  layout: "stacked",
   scope: "whole",
   window: 10000,
   axis: "frame",
@@ -37,7 +39,12 @@ const READ = {
   region: name,
   from: frame,
   to: frame,
-  y: oneOf("robust", "full"),
+  y: oneOf("robust", "full", "fixed"),
+  half: (text) => {
+    const value = /^\d{1,3}(\.\d{1,6})?$/.test(text) ? Number(text) : 0;
+    return value >= 0.001 && value <= 100 ? value : undefined;
+  },
+  layout: oneOf("stacked", "overlaid"),
   scope: oneOf(...SCOPES),
   window: length,
   axis: oneOf("frame", "time"),
