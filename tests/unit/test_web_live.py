@@ -482,7 +482,12 @@ def test_a_view_chosen_while_a_round_is_made_is_the_next_answer(
     store.open(KEY, state="finished")
     store.append(KEY, np.arange(1000))
     under_way, chosen = threading.Event(), threading.Event()
-    build = Watch.tick
+    build, receive = Watch.tick, LiveHub._receive
+
+    def heard(self: LiveHub, client: Any, text: str) -> None:
+        receive(self, client, text)
+        if '"to": 400' in text:
+            chosen.set()
 
     def slow(self: Watch, view: ticks.View, info: Any) -> ticks.Tick:
         built = build(self, view, info)
@@ -495,11 +500,10 @@ def test_a_view_chosen_while_a_round_is_made_is_the_next_answer(
         page = Page(socket)
         page.next("tick", n=1000)
         monkeypatch.setattr(Watch, "tick", slow)
+        monkeypatch.setattr(LiveHub, "_receive", heard)
         page.say(t="view", series="live", **{"from": 100, "to": 200})
         assert under_way.wait(10)
         page.say(t="view", series="live", **{"from": 300, "to": 400})
-        threading.Event().wait(0.3)
-        chosen.set()
         while (message := page.receive())["t"] != "tick":
             pass
         assert message["header"]["from"] == 300
@@ -553,3 +557,47 @@ def test_a_new_client_gets_what_it_asks_for_first(
         while (message := page.receive())["t"] != "tick":
             pass
         assert message["header"]["series"] == "live:old"
+
+
+@pytest.mark.parametrize("limit", [10**6, 1000], ids=["short", "long"])
+def test_a_damaged_series_is_told_and_costs_nobody_else(
+    client: TestClient,
+    store: MemoryStore,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+) -> None:
+    """As one whose file in the archive cannot be read: Redis answers all the same."""
+    bad = "live:damaged"
+    monkeypatch.setattr(loads, "LONG", limit)
+    store.open(bad, state="finished", started_ms=1)
+    store.append(bad, np.full(5000, 1000))
+    store.open(KEY)
+    store.append(KEY, [1000])
+    tries: list[float] = []
+    rows = MemoryStore.rows
+
+    def damaged(self: MemoryStore, key: str, *args: Any) -> np.ndarray:
+        if key == bad:
+            tries.append(time.monotonic())
+            raise StoreError("damaged archive")
+        return rows(self, key, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStore, "rows", damaged)
+        with (
+            client.websocket_connect(LIVE) as one,
+            client.websocket_connect(LIVE) as two,
+        ):
+            unlucky, other = Page(one), Page(two)
+            unlucky.say(t="view", series=bad)
+            assert unlucky.next("error")["text"] == "damaged archive"
+            for n in range(2, 30):
+                store.append(KEY, [1000])
+                other.next("tick", series=KEY, n=n)
+            spent_s = time.monotonic() - tries[0]
+            # Tried again now and then; told once.
+            assert len(tries) <= 2 + 2 * spent_s / live.RETRY_S
+            kinds = {unlucky.receive()["t"] for _ in range(3)}
+            assert "error" not in kinds
+            patch.undo()
+            unlucky.next("tick", series=bad, n=5000)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_POINTS = 200
+"""Of the average; windows are so long that there are no more."""
 LEAST_HALF = 8
 """Half a window; shorter ones would follow single frames."""
 LEAST_SHARE = 0.5
@@ -32,7 +33,7 @@ class MovingAverage:
 def moving_average(
     first_frame: int, values: npt.NDArray[Any], counts: npt.NDArray[np.bool_]
 ) -> MovingAverage:
-    """Average consecutive frames over a hundredth of them, or a little more.
+    """Average consecutive frames over a hundredth to a fiftieth of them.
 
     Windows are anchored to absolute frame numbers, so that averages stay as they are
     when frames are appended, until the windows double.

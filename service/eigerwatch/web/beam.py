@@ -139,10 +139,10 @@ class BeamWatch:
         self._beam = Beam(*found, since_ms)
         if changed:
             self._changed(before, self._beam)
-        self._told()
+        self._announce()
         return self._beam
 
-    def _told(self) -> None:
+    def _announce(self) -> None:
         for listener in self.listeners:
             listener(self._beam)
 
@@ -158,7 +158,7 @@ class BeamWatch:
                 self._beam = replace(self._beam, judged=judged, answer=None)
                 # Alarms are of the source, too.
                 try:
-                    self._told()
+                    self._announce()
                 except Exception as again:
                     self._failures.take("decision not heard", again)
 

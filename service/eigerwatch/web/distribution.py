@@ -106,14 +106,14 @@ class Histograms:
         self, info: SeriesInfo, asked: _Asked, *, recent: bool = False
     ) -> schemas.Histogram:
         """Return a histogram; `recent`: of a growing series a few seconds ago."""
-        ready = self._kept.get(asked)
-        if ready and recent and time.monotonic() < ready.due_s:
-            return ready.answer  # without waiting for others that are made
+        # Before waiting for others that are made, and after.
+        if recent and (known := self._not_due(asked)):
+            return known.answer
         frames = self._watch.ticks.frames.get(info, asked.channel, asked.region)
         with self._lock:
-            known = self._kept.get(asked)
-            if known and recent and time.monotonic() < known.due_s:
+            if recent and (known := self._not_due(asked)):
                 return known.answer
+            known = self._kept.get(asked)
             version = frames.number, frames.version
             begin_s = time.thread_time()
             selected = frames.select(asked.scope)
@@ -144,3 +144,8 @@ class Histograms:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
             return known.answer
+
+    def _not_due(self, asked: _Asked) -> _Kept | None:
+        """Return what was made some seconds ago, where that will do."""
+        known = self._kept.get(asked)
+        return known if known and time.monotonic() < known.due_s else None

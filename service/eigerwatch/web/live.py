@@ -254,26 +254,24 @@ class LiveHub:
                 found.ticks.append((client, wanted, info, built))
                 client.refused = None
             except UnknownRegionError as exc:  # perhaps of the next series only
-                if asked or client.refused != str(exc):
-                    found.refusals[client] = error_message(str(exc), "region")
-                client.refused = str(exc)
+                found.refuse(client, str(exc), "region", again=asked)
             except (LookupError, UnknownSeriesError) as exc:
                 text = str(exc.args[0]) if exc.args else str(exc)
-                # Once: also where a series vanishes while it is looked at.
-                news = asked or client.refused != text
-                if news and wanted.series != LIVE:
-                    found.refusals[client] = error_message(text)
-                client.refused = text
-            except StoreError:
-                client.view_changed |= asked
-                break  # the next state message says so
+                # That there is no live series yet, the state says.
+                tell = wanted.series != LIVE
+                found.refuse(client, text, again=asked, tell=tell)
+            except StoreError as exc:
+                if self._watch.look().store_error is not None:
+                    client.view_changed |= asked
+                    break  # the next state message says so
+                # Of this series alone: its file in the archive may be damaged.
+                found.refuse(client, str(exc), again=asked)
+                client.retry_s = time.monotonic() + RETRY_S
             # Whatever it is, it is about one view: the other clients get theirs.
             except Exception as exc:
                 what = self._failures.take("view failed", exc, series=wanted.series)
                 text = f"this view failed: {what}; see the service's log"
-                if asked or client.refused != text:
-                    found.refusals[client] = error_message(text)
-                client.refused = text
+                found.refuse(client, text, again=asked)
                 client.retry_s = time.monotonic() + RETRY_S
         return found
 
@@ -342,6 +340,20 @@ class _Round:
     )
     events: dict[str, list[str]] = field(default_factory=dict)
     refusals: dict[_Client, str] = field(default_factory=dict)
+
+    def refuse(
+        self,
+        client: _Client,
+        text: str,
+        about: str | None = None,
+        *,
+        again: bool,
+        tell: bool = True,
+    ) -> None:
+        """Tell why there is no such view: once, or `again` to who has just asked."""
+        if tell and (again or client.refused != text):
+            self.refusals[client] = error_message(text, about)
+        client.refused = text
 
 
 def _ended(clock: asyncio.Task[None]) -> None:

@@ -6,14 +6,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import structlog
-
-from eigerwatch.errors import StoreError, UnknownSeriesError
 from eigerwatch.framecache import FrameCache
 from eigerwatch.frames import Region
 from eigerwatch.store.info import SeriesInfo
-
-log = structlog.get_logger(__name__)
 
 LONG = 200_000
 """Frames that are not in memory yet and would take a second to read,"""
@@ -29,6 +24,7 @@ class Loads:
         self._ready: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
         self._under_way: set[tuple[str, str, Region | None]] = set()
+        self._failed: dict[tuple[str, str, Region | None], Exception] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     def start(self, ready: Callable[[], object]) -> None:
@@ -42,11 +38,19 @@ class Loads:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def under_way(self, info: SeriesInfo, channel: str, region: Region | None) -> bool:
-        """Return whether frames are being read still, which takes a while."""
+        """Return whether frames are being read still, which takes a while.
+
+        Raises
+        ------
+        Exception
+            Whatever the last reading met; the next question has them read again.
+        """
         what = (info.key, channel, region)
         with self._lock:
             if what in self._under_way:
                 return True
+            if (failure := self._failed.pop(what, None)) is not None:
+                raise failure
             behind = self._frames.behind(info, channel, region)
             long = LONG if region is None else LONG_REGION
             if behind <= long or self._pool is None:
@@ -56,14 +60,15 @@ class Loads:
         return True
 
     def _load(self, info: SeriesInfo, channel: str, region: Region | None) -> None:
+        what = (info.key, channel, region)
+        failure = None
         try:
             self._frames.get(info, channel, region)
-        except (StoreError, UnknownSeriesError):
-            pass  # whoever wants the series is told so
-        # Whatever it is, the live view meets it too, and tells those who look.
-        except Exception:
-            log.exception("series not read", series=info.key, channel=channel)
-        finally:
-            with self._lock:
-                self._under_way.discard((info.key, channel, region))
-            self._ready()
+        # Whatever it is, whoever wants the series is told.
+        except Exception as exc:
+            failure = exc
+        with self._lock:
+            self._under_way.discard(what)
+            if failure is not None:
+                self._failed[what] = failure
+        self._ready()
