@@ -4,6 +4,8 @@ import { integer } from "./format.js";
 
 const SIGMAS = 6; // half of the robust range
 const SIGMAS_PER_IQR = 1.349;
+const FEW = 7; // points; of fewer the quartiles say nothing
+export const FEW_FRAMES = 300; // so many are drawn as points, too
 
 // Smallest of 1, 2, 5 x 10^k that is not below x.
 export function niceStep(x) {
@@ -11,10 +13,11 @@ export function niceStep(x) {
   return power * [1, 2, 5, 10].find((m) => m * power >= x * (1 - 1e-9));
 }
 
-// Median ± 6 robust sigma, rounded outwards so that it rarely changes.
+// Median ± 6 robust sigma, rounded outwards so that it rarely changes; all values where
+// nothing is known of them.
 export function robustRange([q25, median, q75], values) {
   const sigma = (q75 - q25) / SIGMAS_PER_IQR;
-  if (!(sigma > 0)) return fullRange(values);
+  if (values.length <= FEW || !(sigma > 0)) return fullRange(values);
   const step = niceStep(sigma);
   return [
     Math.floor((median - SIGMAS * sigma) / step) * step,

@@ -20,12 +20,7 @@ export class MainPart extends Plot {
   }
 
   onFirst() {
-    this.element.on("plotly_relayout", (change) => {
-      const from = change["xaxis.range[0]"] ?? change["xaxis.range"]?.[0];
-      const to = change["xaxis.range[1]"] ?? change["xaxis.range"]?.[1];
-      if (from !== undefined && to !== undefined) this.on.onRange(from, to);
-    });
-    this.element.on("plotly_doubleclick", () => this.on.onAll());
+    this.onZoom(this.on);
   }
 
   // On the wall as large as the page's.

@@ -1,9 +1,9 @@
 // Traces of several runs in one plot, by frame or by time, zoomed down to the frames.
 
-import { seriesPath } from "./api.js";
+import { askTick, seriesPath } from "./api.js";
+import { Keys } from "./keys.js";
 import { MadePlot, traces } from "./overlay.js";
 import { Ranges } from "./ranges.js";
-import { decodeTick } from "./tick.js";
 
 const PX = 800; // two points for each
 const ADDRESS = /^(frame|time)(?::(\d{1,15})-(\d{1,15}))?$/;
@@ -27,13 +27,7 @@ export class OverlayTraces extends MadePlot {
         this.load();
       },
     });
-    const { ranges } = this;
-    this.moves = {
-      "+": () => ranges.zoom(1 / 2, true), "=": () => ranges.zoom(1 / 2, true), "-": () => ranges.zoom(2, true),
-      arrowleft: () => ranges.pan(-1, true), arrowright: () => ranges.pan(1, true),
-      b: () => ranges.back(), backspace: () => ranges.back(), r: () => ranges.show(null, null),
-    };
-    document.addEventListener("keydown", (press) => this.pressed(press));
+    new Keys(this.ranges.keys, { when: () => !$("comparison").hidden && this.length > 0 });
     $("overlay-whole").addEventListener("click", () => this.ranges.show(null, null));
     for (const id of ["by-frame", "by-time"]) $(id).addEventListener("change", () => this.align());
   }
@@ -46,7 +40,8 @@ export class OverlayTraces extends MadePlot {
     const [, by, from, to] = ADDRESS.exec(address) ?? [];
     if (by) $(`by-${by}`).checked = true;
     await this.load();
-    if (to && Number(to) > Number(from)) this.ranges.show(Number(from), Number(to));
+    const same = keys === this.keys; // others may have been chosen meanwhile
+    if (same && to && Number(to) > Number(from)) this.ranges.show(Number(from), Number(to));
   }
 
   // What is shown, for the page's address; "": all frames, by frame.
@@ -89,7 +84,7 @@ export class OverlayTraces extends MadePlot {
     const { asked } = this;
     $("overlay-whole").disabled = this.ranges.whole && document.activeElement !== $("overlay-whole");
     try {
-      const ticks = await Promise.all(this.keys.map((key, index) => traceOf(key, this.rangeOf(index))));
+      const ticks = await Promise.all(this.keys.map((key, index) => askTick(seriesPath(key, "/trace", { px: PX, ...this.rangeOf(index) }))));
       if (asked !== this.asked) return;
       this.ticks = ticks;
       $("by-time").disabled = !ticks.every(({ header }) => header.frame_time_s);
@@ -109,36 +104,20 @@ export class OverlayTraces extends MadePlot {
     return { from: Math.floor(from / scale), to: Math.ceil(to / scale) };
   }
 
+  // Of a frame of the first run, in units of the x axis.
+  get second() {
+    return this.timed ? this.ticks[0].header.frame_time_s : 1;
+  }
+
   get scene() {
     const { from, to } = this.ranges.wanted;
-    const second = this.timed ? this.ticks[0].header.frame_time_s : null;
-    const span = [from - 0.5, to - 0.5].map((frame) => frame * (second ?? 1));
-    return { timed: this.timed, span };
+    return { timed: this.timed, span: [from - 0.5, to - 0.5].map((frame) => frame * this.second) };
   }
 
   onFirst() {
-    this.element.on("plotly_relayout", (change) => {
-      const from = change["xaxis.range[0]"] ?? change["xaxis.range"]?.[0];
-      const to = change["xaxis.range[1]"] ?? change["xaxis.range"]?.[1];
-      if (from === undefined || to === undefined || !this.length) return;
-      const second = this.timed ? this.ticks[0].header.frame_time_s : 1;
-      const first = Math.max(0, Math.min(this.length - 1, Math.ceil(from / second)));
-      this.ranges.show(first, Math.max(first + 1, Math.min(this.length, Math.floor(to / second) + 1)));
+    this.onZoom({
+      onRange: (from, to) => this.length && this.ranges.showBetween(from / this.second, to / this.second, this.length),
+      onAll: () => this.ranges.show(null, null),
     });
-    this.element.on("plotly_doubleclick", () => this.ranges.show(null, null));
   }
-
-  pressed(press) {
-    const key = press.key?.toLowerCase() ?? "";
-    if (press.metaKey || press.altKey || press.ctrlKey || $("comparison").hidden || !this.length) return;
-    if (press.target.closest("input, select, textarea, .scroll") || !Object.hasOwn(this.moves, key)) return;
-    press.preventDefault();
-    this.moves[key]();
-  }
-}
-
-async function traceOf(series, range) {
-  const response = await fetch(seriesPath(series, "/trace", { px: PX, ...range }));
-  if (!response.ok) throw new Error(`the trace of ${series} does not come: HTTP ${response.status}`);
-  return decodeTick(await response.arrayBuffer());
 }

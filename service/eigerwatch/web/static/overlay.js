@@ -1,13 +1,12 @@
 // Several runs in one plot: traces, spectra, and the ratio of two spectra.
 
-import { fullRange, marks, robustRange } from "./axes.js";
+import { FEW_FRAMES, marks, robustRange } from "./axes.js";
 import { colour } from "./figures.js";
 import { literal } from "./literal.js";
 import { Plot } from "./plot.js";
 
 const COLOURS = ["--raw", "--det", "--missing", "--good"];
 const DASHES = ["solid", "dash", "dot", "dashdot"];
-const FEW_FRAMES = 300; // so many are drawn as points, too
 
 // A plot whose figure is made anew when its size or the theme changes.
 export class MadePlot extends Plot {
@@ -39,10 +38,8 @@ function decades(...lists) {
 
 // ticks: decoded; names: A, B, ...; scene: { timed, span }, span in units of the axis.
 export function traces(axis, ticks, names, { timed, span }) {
-  const ranges = ticks.filter(({ blocks }) => blocks.raw.length).map(({ header, blocks }) => {
-    const quartiles = header.quartiles.raw;
-    return quartiles[0] !== null && blocks.raw.length > 7 ? robustRange(quartiles, blocks.raw) : fullRange(blocks.raw);
-  });
+  const ranges = ticks.filter(({ blocks }) => blocks.raw.length)
+    .map(({ header, blocks }) => robustRange(header.quartiles.raw, blocks.raw));
   const range = ranges.length
     ? [Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high))] : [0, 2];
   const curves = ticks.map(({ header, blocks }, index) => {
@@ -74,9 +71,7 @@ export function traces(axis, ticks, names, { timed, span }) {
       xaxis: axis(timed ? "time since the run began (s)" : "frame", {
         fixedrange: false, range: span, ...(timed ? {} : { tickformat: ",d" }),
       }),
-      yaxis: axis("over the mean", {
-        range, tickformat: ".4~f",
-      }),
+      yaxis: axis("over the mean", { range, tickformat: ".4~f" }),
     },
   };
 }

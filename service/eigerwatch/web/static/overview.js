@@ -3,6 +3,7 @@
 import { Panel, askTick, seriesPath } from "./api.js";
 import { fullRange } from "./axes.js";
 import { integer } from "./format.js";
+import { pathOf } from "./sketch.js";
 
 const EVERY_MS = 5000;
 const PX = 250;
@@ -63,18 +64,9 @@ export class Overview {
   draw({ header, blocks: { frame, raw } }) {
     const [low, high] = fullRange(raw);
     const n = Math.max(1, header.n);
-    let path = "";
-    let pen = "M";
-    frame.forEach((k, index) => {
-      if (Number.isNaN(raw[index])) {
-        pen = "M";
-        return;
-      }
-      const y = (HEIGHT * (high - raw[index])) / (high - low);
-      path += `${pen}${((WIDTH * k) / n).toFixed(1)} ${y.toFixed(1)}${pen === "M" ? "h0" : ""}`;
-      pen = "L";
-    });
-    this.curve.setAttribute("d", path || "M0 0");
+    const x = (k) => (WIDTH * k) / n;
+    const y = (value) => (HEIGHT * (high - value)) / (high - low);
+    this.curve.setAttribute("d", pathOf(frame, raw, x, y));
   }
 
   // The frame under the pointer.

@@ -1,7 +1,7 @@
 // A panel of the main plot, raw or detrended: the curve, what is off its scale, the
 // reference behind it, shades over the frames that do not count.
 
-import { frameTicks, marks, timeTicks, valueFormat } from "./axes.js";
+import { FEW_FRAMES, frameTicks, marks, timeTicks, valueFormat } from "./axes.js";
 import { colour } from "./figures.js";
 import { counts, integer } from "./format.js";
 import { MainPart } from "./main-part.js";
@@ -13,7 +13,6 @@ export const PANELS = [
   { name: "raw", block: "raw", tint: "--raw" },
   { name: "detrended", block: "det", tint: "--det" },
 ];
-const FEW_FRAMES = 300; // so many are drawn as points, too
 
 export class PanelPlot extends MainPart {
   constructor(box, panel, on) {
@@ -67,30 +66,29 @@ export class PanelPlot extends MainPart {
   // The values of the reference series; and, laid over each other, the raw ones.
   behind(reference, range) {
     const { name, block } = this.panel;
+    const { blocks, overlaid } = this.scene;
     const drawn = [];
     if (reference) {
-      const { blocks } = reference;
-      const stroke = colour("--reference");
-      const base = { type: "scatter", text: reference.name, hovertemplate: "%{text}<br>frame %{x:,d}<extra></extra>" };
-      const { alone, outside } = marks(blocks, block, range);
-      drawn.push(
-        { ...base, mode: "lines", name: `${name}, reference`, x: blocks.frame, y: blocks[block], line: { color: stroke, width: 0.8 * this.thickness } },
-        { ...base, mode: "markers", name: `${name}, reference, single frames`, ...alone, marker: { color: stroke, size: 4 } },
-        { ...base, mode: "markers", name: `${name}, reference, off scale`, x: outside.x, y: outside.y, marker: { color: stroke, size: 8, symbol: outside.symbol } },
-      );
+      const hover = { text: reference.name, hovertemplate: "%{text}<br>frame %{x:,d}<extra></extra>" };
+      drawn.push(...this.thin(`${name}, reference`, reference.blocks, block, range, { tint: "--reference", width: 0.8, hover }));
     }
-    const { blocks, overlaid } = this.scene;
     if (overlaid && this.labelled) {
-      const stroke = colour("--raw");
-      const { alone, outside } = marks(blocks, "raw", range);
-      const base = { type: "scatter", hoverinfo: "skip" };
-      drawn.push(
-        { ...base, mode: "lines", name: "raw", x: blocks.frame, y: blocks.raw, line: { color: stroke, width: 1.2 * this.thickness } },
-        { ...base, mode: "markers", name: "raw, single frames", ...alone, marker: { color: stroke, size: 4 } },
-        { ...base, mode: "markers", name: "raw, off scale", x: outside.x, y: outside.y, marker: { color: stroke, size: 8, symbol: outside.symbol } },
-      );
+      drawn.push(...this.thin("raw", blocks, "raw", range, { tint: "--raw", width: 1.2, hover: { hoverinfo: "skip" } }));
     }
     return drawn;
+  }
+
+  // A curve with less to say than the panel's own; no frame of it is hidden either.
+  thin(name, blocks, block, range, { tint, width, hover }) {
+    const stroke = colour(tint);
+    const { alone, outside } = marks(blocks, block, range);
+    const base = { type: "scatter", ...hover };
+    const { x, y, symbol } = outside;
+    return [
+      { ...base, mode: "lines", name, x: blocks.frame, y: blocks[block], line: { color: stroke, width: width * this.thickness } },
+      { ...base, mode: "markers", name: `${name}, single frames`, ...alone, marker: { color: stroke, size: 4 } },
+      { ...base, mode: "markers", name: `${name}, off scale`, x, y, marker: { color: stroke, size: 8, symbol } },
+    ];
   }
 
   // The moving average of the detrended values.

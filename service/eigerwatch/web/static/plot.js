@@ -42,6 +42,16 @@ export class Plot {
     if (first) this.onFirst?.();
   }
 
+  // What was dragged over, in units of the x axis; and a double click.
+  onZoom({ onRange, onAll }) {
+    this.element.on("plotly_relayout", (change) => {
+      const from = change["xaxis.range[0]"] ?? change["xaxis.range"]?.[0];
+      const to = change["xaxis.range[1]"] ?? change["xaxis.range"]?.[1];
+      if (from !== undefined && to !== undefined) onRange(from, to);
+    });
+    this.element.on("plotly_doubleclick", () => onAll());
+  }
+
   // Of labels [px].
   get size() {
     return this.width > 900 ? 14 : 12;

@@ -10,7 +10,6 @@ import { StripPlot } from "./strip.js";
 import { nextTask } from "./task.js";
 
 const AT_ONCE_MS = 100;
-const FEW = 7; // points; of fewer the quartiles say nothing
 const GROWING = ["collecting", "settling", "stalled"];
 const EMPTY = { frame: [], raw: [], det: [], alone: [], hole_first: [], late_first: [] };
 
@@ -126,9 +125,7 @@ export class Plots {
       return [middle * (1 - this.view.half / 100), middle * (1 + this.view.half / 100)];
     }
     const values = blocks[block];
-    const quartiles = header.quartiles[block];
-    const robust = this.view.y === "robust" && values.length > FEW && quartiles[0] !== null;
-    return robust ? robustRange(quartiles, values) : fullRange(values);
+    return this.view.y === "robust" ? robustRange(header.quartiles[block], values) : fullRange(values);
   }
 
   // Of the frames wanted, which may not have come yet.
@@ -150,9 +147,7 @@ export class Plots {
 
   ranged(from, to) {
     if (!this.tick) return;
-    const { n } = this.tick.header;
-    const first = Math.max(0, Math.min(n - 1, Math.ceil(from)));
-    this.ranges.show(first, Math.max(first + 1, Math.min(n, Math.floor(to) + 1)));
+    this.ranges.showBetween(from, to, this.tick.header.n);
   }
 
   async save(name) {

@@ -60,6 +60,26 @@ export class Ranges {
     else say("No other frames were shown before");
   }
 
+  // Frames of a series of n that lie on an axis between two places.
+  showBetween(from, to, n) {
+    const first = Math.max(0, Math.min(n - 1, Math.ceil(from)));
+    this.show(first, Math.max(first + 1, Math.min(n, Math.floor(to) + 1)));
+  }
+
+  // What keys do; noted: not for one that is held down.
+  get keys() {
+    return {
+      r: () => this.show(null, null),
+      "+": (noted) => this.zoom(1 / 2, noted),
+      "=": (noted) => this.zoom(1 / 2, noted), // the same key without Shift
+      "-": (noted) => this.zoom(2, noted),
+      arrowleft: (noted) => this.pan(-1, noted),
+      arrowright: (noted) => this.pan(1, noted),
+      backspace: () => this.back(),
+      b: () => this.back(),
+    };
+  }
+
   // About the middle. noted: not for a key that is held down.
   zoom(factor, noted) {
     const { from, to } = this.wanted;

@@ -11,20 +11,9 @@ export function sketch(element, frames, values, { range: [low, high], span: [fro
   const x = (frame) => l + ((frame - from) / (to - from)) * (width - l - r);
   const y = (value) => t + ((high - value) / (high - low)) * (height - t - b);
   const inside = (value) => Math.min(high, Math.max(low, value));
-  let path = "";
-  let pen = "M";
-  frames.forEach((frame, index) => {
-    const value = values[index];
-    if (Number.isNaN(value)) {
-      pen = "M";
-      return;
-    }
-    path += `${pen}${x(frame).toFixed(1)} ${y(inside(value)).toFixed(1)}`;
-    if (pen === "M") path += "h0"; // a dot where a frame stands alone
-    pen = "L";
-  });
+  const path = pathOf(frames, values, x, (value) => y(inside(value)));
   const svg = shape("svg", { width, height, class: "sketch", "aria-hidden": "true" });
-  svg.append(shape("path", { d: path || "M0 0", fill: "none", stroke, "stroke-width": 1.2, "stroke-linecap": "round" }));
+  svg.append(shape("path", { d: path, fill: "none", stroke, "stroke-width": 1.2, "stroke-linecap": "round" }));
   const digits = Number.parseInt(valueFormat([low, high]).replace(/\D+/, ""), 10);
   for (const value of [low, high]) {
     svg.append(label(value.toPrecision(Math.max(2, digits + 1)), l - 6, y(value) + (value === high ? size : 0), "end", size));
@@ -35,6 +24,23 @@ export function sketch(element, frames, values, { range: [low, high], span: [fro
     });
   });
   element.replaceChildren(svg);
+}
+
+// The path of a curve with gaps; x(frame) and y(value) are places.
+export function pathOf(frames, values, x, y) {
+  let path = "";
+  let pen = "M";
+  frames.forEach((frame, index) => {
+    const value = values[index];
+    if (Number.isNaN(value)) {
+      pen = "M";
+      return;
+    }
+    path += `${pen}${x(frame).toFixed(1)} ${y(value).toFixed(1)}`;
+    if (pen === "M") path += "h0"; // a dot where a frame stands alone
+    pen = "L";
+  });
+  return path || "M0 0";
 }
 
 function label(text, x, y, anchor, size) {

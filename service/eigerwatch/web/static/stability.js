@@ -128,6 +128,7 @@ export class StabilityPanel {
     const { undone } = this;
     if (!undone) return "";
     this.undone = null; // so that it is not asked for twice
+    if (this.told) this.told.used = false;
     try {
       await this.withdraw(undone);
       return this.decided("Undone.", null);

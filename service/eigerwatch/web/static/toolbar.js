@@ -1,11 +1,11 @@
 // Buttons, lists and keys: what can be chosen, and which choice holds.
 
 import { set } from "./figures.js";
+import { Keys } from "./keys.js";
 import { say } from "./toast.js";
 import { WINDOWED } from "./url.js";
 
 const NO_TIME = "No time axis: the frame time of this series is not known";
-const REPEAT_MS = 150; // of a key held down: each range is asked of the server
 const ONCE = ["x", "i", "z"]; // decisions: a key held down is one
 const SWITCHES = {
   y: ["robust", "full", "fixed"], axis: ["frame", "time"], unit: ["normalised", "counts"], layout: ["stacked", "overlaid"],
@@ -23,7 +23,6 @@ export class Toolbar {
     this.keys = {
       f: on.follow,
       " ": on.pause,
-      r: () => ranges.show(null, null),
       y: () => this.turn("y"),
       o: () => this.turn("layout"),
       t: () => this.turn("axis"),
@@ -31,13 +30,7 @@ export class Toolbar {
       d: on.theme,
       l: on.link,
       w: on.wall,
-      "+": (noted) => ranges.zoom(1 / 2, noted),
-      "=": (noted) => ranges.zoom(1 / 2, noted), // the same key without Shift
-      "-": (noted) => ranges.zoom(2, noted),
-      arrowleft: (noted) => ranges.pan(-1, noted),
-      arrowright: (noted) => ranges.pan(1, noted),
-      backspace: () => ranges.back(),
-      b: () => ranges.back(),
+      ...ranges.keys,
       x: () => on.decide(true),
       i: () => on.decide(false),
       z: on.undo,
@@ -51,8 +44,7 @@ export class Toolbar {
       escape: () => this.view.wall && on.wall(),
       ...more,
     };
-    this.pressedAt = 0;
-    document.addEventListener("keydown", (press) => this.pressed(press));
+    new Keys(this.keys, { once: ONCE, when: (key) => key !== "escape" || view.wall });
     const clicks = {
       follow: "f", pause: " ", reset: "r", theme: "d", help: "?", "copy-link": "l", wall: "w",
       "exclude-range": "x", "include-range": "i",
@@ -84,19 +76,6 @@ export class Toolbar {
       $(id).blur(); // so that the keys work again
       chosen($(id).value);
     });
-  }
-
-  pressed(press) {
-    const key = press.key?.toLowerCase() ?? ""; // a browser that fills in a field tells none
-    if (modified(press, key) || document.querySelector("dialog[open]")) return;
-    if (press.target.closest("input, select, textarea") || press.target.isContentEditable) return;
-    if (key === " " && press.target.closest("button, a, summary")) return;
-    if (key.startsWith("arrow") && press.target.closest(".scroll")) return; // it moves itself
-    if (!Object.hasOwn(this.keys, key) || (key === "escape" && !this.view.wall)) return;
-    press.preventDefault();
-    if (press.repeat && (ONCE.includes(key) || press.timeStamp - this.pressedAt < REPEAT_MS)) return;
-    this.pressedAt = press.timeStamp;
-    this.keys[key](!press.repeat);
   }
 
   turn(what) {
@@ -146,12 +125,6 @@ export class Toolbar {
     $("region").value = region ?? "";
     $("region").parentElement.hidden = !offered.length;
   }
-}
-
-// Shift alone makes signs, and capitals only with a letter. Ctrl+Z means Z, as elsewhere.
-function modified(press, key) {
-  if (press.metaKey || press.altKey || (press.ctrlKey && key !== "z")) return true;
-  return press.shiftKey && /^[a-z]/.test(key);
 }
 
 export function option(value, text) {
