@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from memory_alarms import MemoryAlarms
 from memory_store import MemoryNotes, MemoryStore, growing
+from page_address import address_of
 from playwright.sync_api import Browser, Page, expect
 from running_web import RunningWeb
 from scenarios import scenario
@@ -139,7 +140,7 @@ def no_consumer(page: Page, store: MemoryStore) -> None:
 
 
 def vanished(page: Page, store: MemoryStore) -> None:
-    page.goto(page.url.split("?")[0] + "?series=live:gone")
+    page.goto(address_of(page).split("?")[0] + "?series=live:gone")
     expect(page.locator("#source")).to_contain_text("error")
 
 

@@ -222,10 +222,11 @@ def test_a_refusal_stays_said_while_the_history_is_open(
         "**/acknowledge",
         lambda route: route.fulfill(status=503, json={"detail": "the store is away"}),
     )
-    page.locator("#alarm-form button").click()
     problem = page.locator("#alarm-problem")
-    expect(problem).to_have_text("Not acknowledged: the store is away")
-    page.wait_for_timeout(2500)  # the list has been read again
+    with page.expect_response("**/api/v1/alarms?*"):  # the list is read again
+        page.locator("#alarm-form button").click()
+        expect(problem).to_have_text("Not acknowledged: the store is away")
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
     expect(problem).to_have_text("Not acknowledged: the store is away")
     page.unroute("**/acknowledge")
     page.locator("#alarm-form button").click()

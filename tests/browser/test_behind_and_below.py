@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from memory_store import MemoryStore, growing
+from page_address import address_of
 from playwright.sync_api import Browser, Page, Route, expect
 
 from eigerwatch.sections import TargetSettings
@@ -64,7 +65,7 @@ def test_a_reference_is_drawn_behind(page: Page, collecting: MemoryStore) -> Non
         "() => document.querySelector('#plot .raw .figure').data.map(t => t.name)"
     )
     assert names.index("raw, reference") < names.index("raw")
-    assert "ref=live%3A01JOLD" in page.url
+    assert "ref=live%3A01JOLD" in address_of(page)
 
     page.reload()
     drawn(page)
@@ -295,13 +296,13 @@ def test_the_wall_is_entered_and_left(
     page.keyboard.press("w")
     expect(page.locator("#scope")).to_be_hidden()
     expect(page.locator("#wall")).to_have_attribute("aria-pressed", "true")
-    assert "wall=1" in page.url
+    assert "wall=1" in address_of(page)
     if leave == "button":
         page.click("#wall")
     else:
         page.keyboard.press(leave)
     expect(page.locator("#scope")).to_be_visible()
-    assert "wall" not in page.url
+    assert "wall" not in address_of(page)
     page.wait_for_function(
         "() => document.querySelector('#plot .figure')._fullLayout.width"
         " === document.getElementById('plot').clientWidth"

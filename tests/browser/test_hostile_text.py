@@ -195,10 +195,12 @@ def test_legend_and_hover_of_plots(
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(x - 2, y)
         page.mouse.move(x, y)
-        expect(hover).not_to_be_empty()
-        page.wait_for_timeout(200)
-        said = hover.text_content() or ""
-        missed -= {key for key in missed if key in said}
+
+        def told(left: set[str] = missed) -> set[str]:
+            said = hover.text_content() or ""
+            return {key for key in left if key in said}
+
+        missed -= wait_until(told, what="the name of a run that was not told yet")
         assert hover.locator("a").count() == 0
     assert missed == set()
 

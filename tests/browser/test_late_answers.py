@@ -77,19 +77,25 @@ def test_a_panel_asks_again_soon_after_an_answer_that_failed(
     )
 
 
-def test_what_is_held_is_not_exchanged_for_the_next_series(
-    page: Page, store: MemoryStore, beam: Any
-) -> None:
+@pytest.fixture
+def held(page: Page, store: MemoryStore, beam: Any) -> Page:
+    """Return the page, paused, with a series that is taken."""
     store.open(KEY)
     store.append(KEY, beam.totals(N))
     drawn(page)
     page.keyboard.press(" ")
     expect(page.locator("#banner")).to_contain_text("Paused")
+    return page
+
+
+def test_what_is_held_is_not_exchanged_for_the_next_series(
+    held: Page, store: MemoryStore
+) -> None:
+    page = held
     store.update(KEY, state="finished")
     store.open("live:02", started_ms=10**14)
     store.append("live:02", np.full(N + 500, 100))
-    expect(page.locator("#series")).not_to_be_empty()
-    page.wait_for_timeout(1500)
+    expect(page.locator("#series option")).to_have_count(2)  # it is known here
     page.keyboard.press("+")
     expect(page.locator("#range")).to_contain_text("frames 1\u202f000 to 2\u202f999")
     page.wait_for_function(f"() => ({BOX})() === 2000")
@@ -104,19 +110,13 @@ def test_what_is_held_is_not_exchanged_for_the_next_series(
     drawn(page, N + 500)
 
 
-def test_the_statistics_of_what_is_held_are_those_chosen(
-    page: Page, store: MemoryStore, beam: Any
-) -> None:
-    store.open(KEY)
-    store.append(KEY, beam.totals(N))
-    drawn(page)
-    page.keyboard.press(" ")
-    page.keyboard.press("4")
-    page.fill("#window", "0.1333")
-    page.locator("#window").blur()
-    count = page.locator("#table tr").first.locator("td").first
+def test_the_statistics_of_what_is_held_are_those_chosen(held: Page) -> None:
+    held.keyboard.press("4")
+    held.fill("#window", "0.1333")
+    held.locator("#window").blur()
+    count = held.locator("#table tr").first.locator("td").first
     expect(count).to_have_text("100")
-    page.keyboard.press("1")
+    held.keyboard.press("1")
     expect(count).to_have_text("4\u202f000")
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from memory_store import MemoryNotes, MemoryStore
+from page_address import address_of
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 KEY = "live:01JABC"
@@ -41,7 +42,7 @@ def await_drawn(page: Page, n: int) -> None:
 
 def wanted(page: Page) -> tuple[int, int] | None:
     """Return first and last frame that the address says; None: the whole series."""
-    query = parse_qs(urlsplit(page.url).query)
+    query = parse_qs(urlsplit(address_of(page)).query)
     if "from" not in query:
         return None
     return int(query["from"][0]), int(query["to"][0]) - 1

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from memory_store import MemoryStore
+from page_address import address_of
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 from running_web import RunningWeb
@@ -188,13 +189,13 @@ def test_zoom_shows_every_frame_and_its_statistics(
     expect(page.locator("#table tr").nth(0).locator("td").first).to_have_text(
         str(len(raw["x"]))
     )
-    assert "from=" in page.url
+    assert "from=" in address_of(page)
     expect(page.locator("#mean")).to_contain_text("6\u202f4")
 
     page.keyboard.press("r")
     expect(page.locator("#range")).to_have_text("whole series")
     await_drawn(page, 20_000)
-    assert "from=" not in page.url
+    assert "from=" not in address_of(page)
 
 
 def test_statistics_of_the_last_frames(page: Page, collecting: MemoryStore) -> None:
@@ -236,7 +237,7 @@ def test_a_series_older_than_the_list(
     store.append("live:OLD", beam.totals(50), channel="b")
     for n in range(120):
         store.open(f"live:{n:03}", started_ms=10**12 + n, state="finished")
-    page.goto(f"{page.url.partition('?')[0]}?series=live:OLD")
+    page.goto(f"{address_of(page).partition('?')[0]}?series=live:OLD")
     await_frames(page, "50")
     expect(page.locator("#identity")).to_contain_text("EIGER OLD")
     expect(page.locator("#series option:checked")).to_contain_text("1970")
@@ -261,7 +262,7 @@ def test_downloads_are_of_what_is_shown(page: Page, collecting: MemoryStore) -> 
     expect(page.locator("#scope-text")).to_contain_text("19\u202f500 to 19\u202f999")
     assert float(lines("#get-table")[1].split(",")[1]) == 500
     assert len(lines("#get-frames")) == 20_001
-    page.goto(f"{page.url.partition('?')[0]}?from=100&to=200")
+    page.goto(f"{address_of(page).partition('?')[0]}?from=100&to=200")
     expect(page.locator("#download-of")).to_have_text("frames 100 to 199")
     found = lines("#get-frames")
     assert [found[1].split(",")[0], found[-1].split(",")[0]] == ["101", "200"]

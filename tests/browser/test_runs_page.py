@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import wait_until
 from memory_store import MemoryNotes, MemoryStore
+from page_address import address_of
 from playwright.sync_api import Locator, Page, expect
 from running_web import RunningWeb
 
@@ -398,7 +399,7 @@ def test_traces_are_zoomed_to_the_frames(page: Page, judged: RunningWeb) -> None
         mean = httpx.get(f"{path}/statistics").json()["raw"]["mean"]
         values = [int(total) / mean for total in told["columns"]["total"]]
         assert y == pytest.approx(values, rel=1e-6)
-    assert f"traces=frame%3A{first}-{last}" in page.url
+    assert f"traces=frame%3A{first}-{last}" in address_of(page)
     page.reload()
     wait_until(lambda: shown_frames(page) == [first - 0.5, last - 0.5])
     width = last - first
@@ -412,7 +413,7 @@ def test_traces_are_zoomed_to_the_frames(page: Page, judged: RunningWeb) -> None
     wait_until(lambda: shown_frames(page)[0] > first)
     page.locator("#overlay-whole").click()
     wait_until(lambda: shown_frames(page) == whole)
-    assert "traces" not in page.url
+    assert "traces" not in address_of(page)
 
 
 def last_x(page: Page) -> float:
@@ -435,7 +436,7 @@ def test_traces_by_frame_and_by_time(page: Page) -> None:
     assert last_x(page) == 2999
     page.get_by_label("by time").check()
     wait_until(lambda: last_x(page) == pytest.approx(2999 * 0.00134))
-    assert "traces=time" in page.url
+    assert "traces=time" in address_of(page)
     page.keyboard.press("Tab")  # the arrows choose among the buttons
     page.keyboard.press("+")
     wait_until(lambda: last_x(page) < 2260 * 0.00134)
@@ -455,16 +456,16 @@ def test_choice_and_comparison_are_in_the_address(
     expect(verdict).to_have_text(re.compile("steadier"))
     before = verdict.inner_text()
     for key in (LIVE, OTHER):
-        assert f"run={key.replace(':', '%3A')}" in page.url
-    assert "compare=1" in page.url
+        assert f"run={key.replace(':', '%3A')}" in address_of(page)
+    assert "compare=1" in address_of(page)
 
     page.reload()
     expect(verdict).to_have_text(before)
     expect(page.locator("#chosen-count")).to_have_text("2 chosen")
     page.click("#comparison-close")
-    assert "compare" not in page.url
+    assert "compare" not in address_of(page)
     page.click("#unchoose")
-    assert "run=" not in page.url
+    assert "run=" not in address_of(page)
 
     page.goto(f"{judged.url}runs?run={LIVE}&run=live:gone&run={SIM}")
     expect(page.locator("#lost")).to_have_text("Not stored any more: live:gone")
@@ -523,7 +524,7 @@ def test_pages(page: Page, runs: MemoryStore, judged: RunningWeb) -> None:
     page.get_by_role("button", name="Next").press("Enter")
     expect(page.locator("#page")).to_have_text("51 to 65 of 65")
     assert order(page)[-1] == "live:p00"
-    assert "page=2" in page.url
+    assert "page=2" in address_of(page)
     page.get_by_role("button", name="Previous").click()
     expect(page.locator("#page")).to_have_text("1 to 50 of 65")
 

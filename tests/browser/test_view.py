@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from memory_store import MemoryStore
+from page_address import address_of
 from playwright.sync_api import Browser, Page, expect
 
 from eigerwatch.model import REGION_ROW
@@ -94,11 +95,11 @@ def test_the_axis_tells_frames_or_time(page: Page, collecting: MemoryStore) -> N
     assert len(ticks[1]) > 2
     for frame, text in zip(*ticks, strict=True):
         assert float(text) == pytest.approx(frame * FRAME_TIME_S, abs=1e-6)
-    assert parameters(page.url) == {"axis": "time"}
+    assert parameters(address_of(page)) == {"axis": "time"}
 
     page.click("#axis-frame")
     wait_plot(page, "plot.layout.xaxis.title.text === 'frame and time'")
-    assert parameters(page.url) == {}
+    assert parameters(address_of(page)) == {}
 
 
 def test_without_frame_time_there_is_no_time_axis(
@@ -148,7 +149,7 @@ def test_one_regions_counts_are_shown(page: Page, collecting: MemoryStore) -> No
     # The tiles stay those of the whole image, and say so.
     expect(page.locator("#mean")).to_contain_text("6\u202f4")
     expect(page.locator("#tiles-of")).to_contain_text("above: whole image")
-    assert parameters(page.url) == {"region": "left"}
+    assert parameters(address_of(page)) == {"region": "left"}
 
     page.keyboard.press("u")
     wait_plot(page, "plot.layout.yaxis.title.text === 'detrended (counts)'")
@@ -165,7 +166,7 @@ def test_a_region_may_be_counted_in_the_address(
     page.goto(f"{web.url}?region=0")
     expect(page.locator("#region-shown")).to_have_text("Region left")
     expect(page.locator("#region")).to_have_value("left")
-    assert parameters(page.url) == {"region": "left"}
+    assert parameters(address_of(page)) == {"region": "left"}
     watched.check()
 
 
@@ -187,7 +188,7 @@ def test_an_unknown_region_is_told_and_left(
     page.goto(f"{web.url}?region=nowhere&unit=counts")
     expect(page.locator("#notice")).to_contain_text("no region 'nowhere'; it has left")
     drawn(page)
-    assert parameters(page.url) == {"unit": "counts"}
+    assert parameters(address_of(page)) == {"unit": "counts"}
     if not polling:  # the polled answers are 404, as a browser notes
         watched.check()
 
@@ -238,7 +239,7 @@ def test_a_link_shows_the_same_in_a_fresh_page(
         "scope": "seconds", "window": "2.5", "axis": "time", "unit": "counts",
         "theme": theme,
     }  # fmt: skip
-    assert "series" not in parameters(page.url)  # here it goes on to follow
+    assert "series" not in parameters(address_of(page))  # here it goes on to follow
 
     collecting.append(KEY, beam.totals(500))
     with_regions(collecting, KEY, N + 500)
@@ -303,7 +304,7 @@ def test_what_the_address_may_not_say_is_told(
         expect(notice).to_contain_text(part)
     expect(notice).to_contain_text("hops=<img")
     assert page.evaluate("() => window.hacked") is None
-    assert parameters(page.url) == {}
+    assert parameters(address_of(page)) == {}
     notice.get_by_role("button").click()
     expect(notice).to_be_hidden()
     watched.check()

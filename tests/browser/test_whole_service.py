@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from helpers import wait_until
+from page_address import address_of
 from page_panels import panel
 from playwright.sync_api import Page, expect
 from proxy import proxied
@@ -193,7 +194,7 @@ def test_runs_are_found_tagged_and_compared(opened: Page, demo: RunningDemo) -> 
     opened.wait_for_function(
         "() => document.getElementById('overlay').data?.length > 1"
     )
-    link = opened.url
+    link = address_of(opened)
     opened.goto(demo.url)
     opened.goto(link)
     expect(opened.locator("#comparison-verdict")).to_have_text(said["verdict"])
@@ -212,7 +213,7 @@ def test_links_and_files_hold_what_is_shown(
     other = next(one for one in finished(demo, 3) if one != series)
     opened.select_option("#reference", other)
     expect(opened.locator("#reference-text")).to_contain_text("grey: ")
-    link = opened.url
+    link = address_of(opened)
     opened.goto(f"{demo.url}runs")
     opened.goto(link)
     expect(opened.locator("#range")).to_contain_text("frames 200 to 299")
