@@ -80,13 +80,11 @@ class MemoryStore:
         self._owner: dict[str, Any] | None = None
         self.away: str | None = None
         """Text of the StoreError that every read raises."""
-        self.owner_beats = True
-        """Whether a consumer is alive; tests with a clock call `beat` then."""
 
     # ---- what a consumer would do ----
 
     def beat(self, **status: Any) -> None:
-        """Renew the consumer's lease."""
+        """Have a consumer that lives, until the lease is dropped."""
         now_ms = int(time.time() * 1000)
         with self._lock:
             self._owner = {
@@ -94,13 +92,11 @@ class MemoryStore:
                 "host": "daq",
                 "pid": 4711,
                 "since_ms": now_ms,
-                "beat_ms": now_ms,
                 "status": status,
             }
 
     def drop_lease(self) -> None:
         with self._lock:
-            self.owner_beats = False
             self._owner = None
 
     def open(
@@ -288,7 +284,9 @@ class MemoryStore:
     def owner(self) -> dict[str, Any] | None:
         with self._lock:
             self._check()
-            return self._owner
+            if self._owner is None:
+                return None
+            return {**self._owner, "beat_ms": int(time.time() * 1000)}
 
     def _check(self) -> None:
         if self.away:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,22 +41,11 @@ def beam() -> Beam:
 
 
 @pytest.fixture
-def store() -> Iterator[MemoryStore]:
-    """Return a store whose consumer lives until the test ends."""
+def store() -> MemoryStore:
+    """Return a store with a consumer."""
     store = MemoryStore()
     store.beat()
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(1):
-            if store.owner_beats:
-                store.beat()
-
-    thread = threading.Thread(target=beat)
-    thread.start()
-    yield store
-    over.set()
-    thread.join()
+    return store
 
 
 @pytest.fixture

@@ -46,7 +46,6 @@ def growing(store: MemoryStore) -> Iterator[MemoryStore]:
     def grow() -> None:
         while not over.wait(0.02):
             store.append(KEY, np.full(15, 1000))
-            store.beat()
 
     thread = threading.Thread(target=grow)
     thread.start()
