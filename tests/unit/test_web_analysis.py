@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -419,6 +419,30 @@ def test_what_is_asked_for_all_the_time_is_kept(
         scope = Scope("range", start=start, stop=start + 2000)
         assessor.assess(info, "threshold_1", scope)
         assert assessor.assess_soon(info, "threshold_1") is whole
+    assessor.close()
+
+
+class Prompt(ThreadPoolExecutor):
+    """A pool whose work is done before anybody can ask to be called back."""
+
+    def submit(self, *work: Any, **words: Any) -> Any:
+        future = super().submit(*work, **words)
+        wait([future])
+        return future
+
+
+@pytest.mark.timeout(60)
+def test_an_assessment_that_is_made_at_once_keeps_nobody_waiting(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = FrameCache(store)
+    assessor = Assessor(store, cache, None, AnalysisSettings(), TargetSettings())
+    monkeypatch.setattr(assessor, "_worker", Prompt(1))
+    info = store.info(KEY)
+    assert assessor.assess_soon(info, "threshold_1") is None
+    made = assessor.assess_soon(info, "threshold_1")
+    assert made is not None
+    assert made.newest == N - 1
     assessor.close()
 
 

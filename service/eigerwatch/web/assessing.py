@@ -177,11 +177,11 @@ class Assessor:
         known = self._known((info.key, channel, WHOLE, None))
         due = _is_due(known) if known else time.monotonic() >= self._retry_s
         with self._lock:
-            if due and not self._busy:
-                self._busy = True
-                self._worker.submit(self._make, info, channel).add_done_callback(
-                    self._made
-                )
+            mine = due and not self._busy
+            self._busy |= mine
+        if mine:  # without the lock: what is done already calls back at once
+            made = self._worker.submit(self._make, info, channel)
+            made.add_done_callback(self._made)
         return None if known is None else known.answer
 
     def close(self) -> None:
