@@ -56,6 +56,9 @@ MAX_TEXTS = 1000
 class _Client:
     view: ViewMessage = field(default_factory=ViewMessage)
     view_changed: bool = False
+    """Whether it has asked for a view and had no answer."""
+    reading: bool = False
+    """Whether its view waits for frames that are being read."""
     series: str | None = None
     """Key of the series whose events the client gets."""
     sent_seq: int = 0
@@ -70,8 +73,13 @@ class _Client:
     tick: tuple[int, bytes] | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it gets its tick as soon as there is one."""
+        return self.view_changed or self.reading
+
     def wants_tick(self, now_s: float) -> bool:
-        if self.view_changed:
+        if self.waits:
             return True
         due_s = max(self.sent_s + EARLY / self.view.hz, self.retry_s)
         return len(self.unconfirmed) < CREDIT and self.tick is None and now_s >= due_s
@@ -182,7 +190,7 @@ class LiveHub:
             try:
                 if not hurried and self._clients:
                     await run_sync(self._watch.await_flush, limiter=self._limiter)
-                clients = [c for c in self._clients if not hurried or c.view_changed]
+                clients = [c for c in self._clients if not hurried or c.waits]
                 situation = await self._round(clients, now_s)
                 self._tell_state(situation, now_s, hurried)
                 self._failing = None
@@ -231,6 +239,7 @@ class LiveHub:
         infos: dict[tuple[str, str | None], tuple[SeriesInfo, str]] = {}
         for client in clients:
             asked, client.view_changed = client.view_changed, False
+            client.reading = False
             wanted = client.view  # after that: whoever asks meanwhile asks anew
             try:
                 key = (wanted.series, wanted.channel)
@@ -247,8 +256,9 @@ class LiveHub:
                         for event in events.since(told)
                     ]
                 region = region_of(info, wanted.region)
-                if self._loads.under_way(info, channel, region):
-                    client.view_changed = True
+                client.reading = self._loads.under_way(info, channel, region)
+                if client.reading:
+                    client.view_changed |= asked
                     continue
                 built = self._watch.tick(wanted.view(info.key, channel, region), info)
                 found.ticks.append((client, wanted, info, built))
