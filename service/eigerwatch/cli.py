@@ -207,6 +207,12 @@ def sum_command(
             help="Count all frames: also top-ups, and what follows damage.",
         ),
     ] = False,
+    archive: Annotated[
+        bool,
+        typer.Option(
+            "--archive", help="Keep the sums in archive.dir too: a run on the page."
+        ),
+    ] = False,
     check: Annotated[
         bool,
         typer.Option(
@@ -225,6 +231,7 @@ def sum_command(
         {"start": start, "end": end},
         pickle,
         all_frames=all_frames,
+        archive=archive,
     )
     configure_logging(settings.log.level)
     for note in notes:

@@ -16,9 +16,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from eigerwatch.archiving import archive_sums
 from eigerwatch.assessed import Assessed, assess_master
 from eigerwatch.config import Settings, load_settings, read_yaml
-from eigerwatch.errors import ConfigError, ReplayError
+from eigerwatch.errors import ConfigError, ReplayError, StoreError
 from eigerwatch.export.files import (
     prepare_folder,
     write_pickle,
@@ -28,7 +29,7 @@ from eigerwatch.export.files import (
 )
 from eigerwatch.export.plot import write_html
 from eigerwatch.log import printable
-from eigerwatch.offline import FrameRange, MasterSums, sum_master
+from eigerwatch.offline import ALL, FrameRange, MasterSums, sum_master
 from eigerwatch.origin import is_origin_config, parse_origin_config
 from eigerwatch.sumtable import complain, counts, high_words, masked_pixels, show
 from eigerwatch.workers import Reducer
@@ -45,6 +46,8 @@ class SumTask:
     """Write table and sums and, if `plot`, the page."""
     plot: bool = True
     pickle: bool = False
+    archive: bool = False
+    """Keep the sums in the archive too."""
 
 
 def plan(
@@ -56,6 +59,7 @@ def plan(
     pickle: bool,
     *,
     all_frames: bool = False,
+    archive: bool = False,
 ) -> tuple[SumTask, Settings, list[str]]:
     """Put the command line and a settings file, ours or the origin's, together.
 
@@ -75,6 +79,8 @@ def plan(
         Write the origin's list of sums.
     all_frames
         Let all frames count, as the origin's configuration does.
+    archive
+        Keep the sums in the archive too.
 
     Returns
     -------
@@ -86,8 +92,8 @@ def plan(
     Raises
     ------
     ConfigError
-        No file to sum, two whose results have the same names, or an unusable
-        setting.
+        No file to sum, two whose results have the same names, a part of a run for
+        the archive, or an unusable setting.
     """
     content = read_yaml(config) if config else {}
     origin = None
@@ -110,13 +116,20 @@ def plan(
     files = origin.file if origin else True
     if files:
         _refuse_same_names(masters)
+    frame_range = FrameRange(**given)
+    if archive and frame_range != ALL:
+        raise ConfigError(
+            "--archive keeps whole runs: leave --start and --end out, and those of "
+            "the configuration"
+        )
     task = SumTask(
         masters,
-        FrameRange(**given),
+        frame_range,
         output or (origin.out if origin else None) or Path(),
         files=files,
         plot=origin.plot if origin else True,
         pickle=pickle,
+        archive=archive,
     )
     notes = [origin.meaningless] if origin and origin.meaningless else []
     return task, settings, notes
@@ -177,9 +190,22 @@ def sum_masters(task: SumTask, settings: Settings) -> Outcome:
                     text = f"{path}: not written: {problem}"
                     err.print(printable(text, 1000), style="red", markup=False)
                     outcome.complete = False
+            if task.archive and not _archive(out, err, sums, settings):
+                outcome.complete = False
     finally:
         reducer.close()
     return outcome
+
+
+def _archive(out: Console, err: Console, sums: MasterSums, settings: Settings) -> bool:
+    """Keep the sums in the archive; tell whether they are."""
+    try:
+        key = archive_sums(sums, settings)
+    except StoreError as exc:
+        err.print(printable(str(exc), 1000), style="red", markup=False)
+        return False
+    out.print(f"archived: {key}", markup=False)
+    return True
 
 
 @contextmanager

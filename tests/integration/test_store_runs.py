@@ -7,10 +7,14 @@ import pytest
 from fastapi.testclient import TestClient
 from helpers import wait_until
 from hostile import HOSTILE
+from masters import images, write_series
 from redis_fixture import running_server
 from store_data import CHANNEL, KEY, open_series, records, regions
 
+from eigerwatch.archiving import archive_sums
+from eigerwatch.config import load_settings
 from eigerwatch.errors import StoreError, UnknownSeriesError
+from eigerwatch.offline import sum_master
 from eigerwatch.sections import WebSettings
 from eigerwatch.store import keys, lifetime
 from eigerwatch.store.archive import file_name
@@ -275,3 +279,25 @@ def test_archived_series_without_figures_get_them(client, stored, folder):
         assert found["mean"] > 0
         assert http.put(f"/api/v1/series/{KEY}/tags?tag=x").status_code == 409
     assert (folder / (file_name(KEY) + SUFFIX)).exists()
+
+
+def test_a_summed_recording_is_a_run_beside_the_others(
+    client, stored, folder, tmp_path
+):
+    settings = load_settings(archive={"dir": folder}, reduce={"threads": 1})
+    master = write_series(tmp_path, images(500), 100, frame_time=0.001)
+    key = archive_sums(sum_master(master, settings), settings)
+    with web(client, folder) as http:
+        wait_until(lambda: runs(http)[0]["pending"] == 0)
+        found = runs(http)[1][key]
+        assert (found["source"], found["judged"]) == ("file", "done")
+        assert found["stored"] == 500
+        assert found["cv_percent"] > 0
+        (only,) = http.get("/api/v1/runs?source=file").json()["runs"]
+        assert only["series"] == key
+        said = http.get(f"/api/v1/series/{key}").json()
+        assert (said["state"], said["archived"]) == ("finished", True)
+        assert "x_master.h5" in said["origin"]
+        asked = {"a": KEY, "b": key}
+        compared = http.get("/api/v1/compare", params=asked)
+        assert compared.status_code == 200, compared.text

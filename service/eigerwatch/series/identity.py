@@ -10,7 +10,7 @@ from eigerwatch.model import SeriesStart, SourceKind
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def _word(text: str) -> str:
+def safe_word(text: str) -> str:
     """Return `text` if it is harmless, else a readable stand-in with a digest."""
     if _SAFE.fullmatch(text):
         return text
@@ -42,6 +42,6 @@ def series_key(
         UTC epoch of its first message [ms].
     """
     if series_unique_id:
-        return f"{source.value}:{_word(series_unique_id)}"
+        return f"{source.value}:{safe_word(series_unique_id)}"
     serial = start.serial if start else None
-    return f"{source.value}:{_word(serial or 'noheader')}-{arrived_ms}-{series_id}"
+    return f"{source.value}:{safe_word(serial or 'noheader')}-{arrived_ms}-{series_id}"

@@ -8,7 +8,7 @@ import os
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 import h5py
@@ -19,14 +19,53 @@ from eigerwatch.model import FRAME_RECORD, REGION_ROW, PixelMask
 from eigerwatch.store import keys, maskcodec
 from eigerwatch.store.info import SeriesInfo, ledger_of, series_info
 
-if TYPE_CHECKING:
-    from eigerwatch.store.read import Reader
-
 FORMAT = 1
 SUFFIX = ".h5"
 ROWS_PER_CHUNK = keys.CHUNK_FRAMES
 KEPT = 300
 """Series whose headers are kept in memory; each may take 20 kB."""
+
+
+class Source(Protocol):
+    """What has the series to be archived: `eigerwatch.store.read.Reader`, or a file."""
+
+    def info(self, key: str) -> SeriesInfo:
+        """Return what is known about it."""
+        ...
+
+    def entries(
+        self, stream: str, after: str = "-", limit: int = 1000
+    ) -> list[tuple[str, dict[str, str]]]:
+        """Return a stream's oldest entries."""
+        ...
+
+    def hash(self, name: str) -> dict[str, str]:
+        """Return a hash as text."""
+        ...
+
+    def stored(self, key: str, channel: str) -> np.ndarray[Any, Any]:
+        """Return (highest + 1,) of uint8, 1 where a frame is stored."""
+        ...
+
+    def rejected(self, key: str, channel: str) -> dict[int, str]:
+        """Return image_id to reason, in order."""
+        ...
+
+    def mask(self, key: str, channel: str) -> PixelMask | None:
+        """Return the detector's own pixel mask, None if it was not told."""
+        ...
+
+    def rows(
+        self, key: str, channel: str, start: int = 0, stop: int | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Return the records of image_ids start to stop."""
+        ...
+
+    def region_rows(
+        self, key: str, channel: str, start: int = 0, stop: int | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Return (n, regions) of `REGION_ROW`."""
+        ...
 
 
 class Archive:
@@ -227,19 +266,19 @@ def file_name(key: str) -> str:
     return quote(key, safe="") + SUFFIX
 
 
-def write_archive(reader: Reader, key: str, folder: Path) -> Path:
-    """Copy one series from Redis into a file of `folder`.
+def write_archive(source: Source, key: str, folder: Path) -> Path:
+    """Copy one series into a file of `folder`.
 
     The file appears complete or not at all. Records are read chunk by chunk.
 
     Raises
     ------
     UnknownSeriesError
-        Redis does not have the series.
+        There is no such series.
     StoreError
         Redis is away, or the folder cannot be written.
     """
-    info = reader.info(key)
+    info = source.info(key)
     path = folder / file_name(key)
     part = path.with_suffix(f".{os.getpid()}.part")
     said = {
@@ -247,11 +286,11 @@ def write_archive(reader: Reader, key: str, folder: Path) -> Path:
         "key": key,
         "meta": info.meta,
         "channels": list(info.channels),
-        "events": reader.entries(keys.events(key), limit=100_000),
-        "exclusions": reader.entries(keys.exclusions(key), limit=100_000),
-        "notes": reader.hash(keys.notes(key)),
-        "tags": reader.hash(keys.tags(key)),
-        "summary": reader.hash(keys.summary(key)),
+        "events": source.entries(keys.events(key), limit=100_000),
+        "exclusions": source.entries(keys.exclusions(key), limit=100_000),
+        "notes": source.hash(keys.notes(key)),
+        "tags": source.hash(keys.tags(key)),
+        "summary": source.hash(keys.summary(key)),
     }
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -261,7 +300,7 @@ def write_archive(reader: Reader, key: str, folder: Path) -> Path:
             for n, channel in enumerate(info.channels):
                 group = file.create_group(f"channels/{n}")
                 group.attrs["channel"] = channel
-                _write_channel(reader, key, channel, group)
+                _write_channel(source, key, channel, group)
         with part.open("rb") as written:
             os.fsync(written.fileno())
         if info.last_write_ms is not None:
@@ -279,21 +318,21 @@ def write_archive(reader: Reader, key: str, folder: Path) -> Path:
     return path
 
 
-def _write_channel(reader: Reader, key: str, channel: str, group: Any) -> None:
-    ok = reader.stored(key, channel)
-    rejected = reader.rejected(key, channel)
+def _write_channel(source: Source, key: str, channel: str, group: Any) -> None:
+    ok = source.stored(key, channel)
+    rejected = source.rejected(key, channel)
     group.attrs["stored"] = int((ok == 1).sum())
     group.attrs["n_rejected"] = len(rejected)
     group.create_dataset("ok", data=ok, **_packed(ok.shape))
     _write_json(group, "rejected", {str(i): reason for i, reason in rejected.items()})
-    mask = reader.mask(key, channel)
+    mask = source.mask(key, channel)
     if mask is not None:
         data = np.frombuffer(maskcodec.encode(mask), np.uint8)
         group.create_dataset("mask", data=data)
     records = group.create_dataset(
         "records", shape=ok.shape, dtype=FRAME_RECORD, **_packed(ok.shape)
     )
-    slots = reader.region_rows(key, channel, 0, 1).shape[1] if ok.size else 0
+    slots = source.region_rows(key, channel, 0, 1).shape[1] if ok.size else 0
     shape = (ok.size, slots)
     regions = None
     if slots:
@@ -302,9 +341,9 @@ def _write_channel(reader: Reader, key: str, channel: str, group: Any) -> None:
         )
     for start in range(0, ok.size, ROWS_PER_CHUNK):
         stop = min(start + ROWS_PER_CHUNK, ok.size)
-        records[start:stop] = reader.rows(key, channel, start, stop)
+        records[start:stop] = source.rows(key, channel, start, stop)
         if regions is not None:
-            regions[start:stop] = reader.region_rows(key, channel, start, stop)
+            regions[start:stop] = source.region_rows(key, channel, start, stop)
 
 
 def _packed(shape: tuple[int, ...]) -> dict[str, Any]:
