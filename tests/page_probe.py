@@ -9,12 +9,12 @@ import struct
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from chromium import NO_WEBGL
 from PIL import Image
-from playwright.sync_api import Browser, WebSocket
+from playwright.sync_api import Browser, CDPSession, WebSocket
 
 from eigerwatch.web.tick import decode
 
@@ -88,6 +88,17 @@ def header_of(tick: bytes) -> dict[str, Any]:
     return found
 
 
+class Busy(NamedTuple):
+    """How much a page's main thread works."""
+
+    share: float
+    """Of the time; that in which others had the CPU, too."""
+    cpu: float
+    """Of the time, on a CPU."""
+    long_a_minute: float
+    """Tasks above 50 ms."""
+
+
 class Probe:
     """One page and everything that can be asked about it.
 
@@ -128,6 +139,8 @@ class Probe:
             self.page.on("websocket", self._connected)
         self.cdp = self.context.new_cdp_session(self.page)
         self.cdp.send("Performance.enable")
+        self._thread = self.context.new_cdp_session(self.page)
+        self._thread.send("Performance.enable", {"timeDomain": "threadTicks"})
 
     def _requested(self, url: str) -> None:
         if not url.startswith((self._url, "data:", "blob:")):
@@ -160,8 +173,7 @@ class Probe:
 
     def metrics(self) -> dict[str, float]:
         """Return the renderer's own counters."""
-        answer = self.cdp.send("Performance.getMetrics")
-        return {one["name"]: one["value"] for one in answer["metrics"]}
+        return _metrics(self.cdp)
 
     def settled(self) -> dict[str, float]:
         """Return the counters after everything unused has been collected."""
@@ -173,17 +185,22 @@ class Probe:
             "listeners": found["JSEventListeners"],
         }
 
-    def busy(self, seconds: float) -> tuple[float, float]:
-        """Return the share of time that the main thread works, long tasks a minute."""
-        before = self.metrics()
+    def busy(self, seconds: float) -> Busy:
+        """Return how much the main thread works."""
+        before, cpu_before = self.metrics(), _metrics(self._thread)
         began = self.page.evaluate("() => performance.now()")
         self.page.wait_for_timeout(1000 * seconds)
-        after = self.metrics()
+        after, cpu_after = self.metrics(), _metrics(self._thread)
         took = after["Timestamp"] - before["Timestamp"]
         long = self.page.evaluate(
             "(began) => longTasks.filter(([at]) => at >= began).length", began
         )
-        return (after["TaskDuration"] - before["TaskDuration"]) / took, 60 * long / took
+        name = "TaskDuration"
+        return Busy(
+            share=(after[name] - before[name]) / took,
+            cpu=(cpu_after[name] - cpu_before[name]) / took,
+            long_a_minute=60 * long / took,
+        )
 
     def updates(self, n: int) -> list[float]:
         """Wait for n drawn ticks and return when each was drawn [ms]."""
@@ -232,6 +249,11 @@ class Probe:
             "violations": self.page.evaluate("() => window.violations"),
             "webgl": self.page.evaluate("() => Array(window.contexts).fill('asked')"),
         }
+
+
+def _metrics(session: CDPSession) -> dict[str, float]:
+    answer = session.send("Performance.getMetrics")
+    return {one["name"]: one["value"] for one in answer["metrics"]}
 
 
 def _mark(image: str) -> int:
