@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eigerwatch.web.tick import MAGIC, decode, encode
+from eigerwatch.web.ticks import points_for
 
 
 def blocks() -> dict[str, np.ndarray]:
@@ -57,3 +58,12 @@ def test_header_is_strict_json() -> None:
 def test_cut_off_messages_are_errors(cut: int) -> None:
     with pytest.raises(ValueError, match=r"tick|buffer|JSON|char|column"):
         decode(encode({"seq": 1}, blocks())[:cut])
+
+
+@pytest.mark.parametrize(
+    ("px", "points"), [(1, 500), (250, 500), (251, 700), (1280, 2800), (3840, 4000)]
+)
+def test_a_plot_gets_two_points_per_pixel_and_few_numbers_of_them(
+    px: int, points: int
+) -> None:
+    assert points_for(px) == points

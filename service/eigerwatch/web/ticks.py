@@ -29,6 +29,8 @@ from eigerwatch.web.window import Windows
 
 PROTOCOL = 1
 MAX_POINTS = 4000
+POINTS = (500, 700, 1000, 1400, 2000, 2800, MAX_POINTS)
+"""Numbers of points that are drawn, smallest first: few, so that clients share them."""
 MAX_HOLES = 400
 """Runs of frames without data listed in one tick; more are joined."""
 MAX_LATE = 100
@@ -60,10 +62,7 @@ class View:
 
 def points_for(px: int) -> int:
     """Return the points for a plot `px` wide: few different ones, two per pixel."""
-    for points in (500, 1000, 2000, MAX_POINTS):
-        if 2 * px <= points:
-            return points
-    return MAX_POINTS
+    return next((points for points in POINTS if 2 * px <= points), MAX_POINTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ export const PANELS = [
   { name: "detrended", block: "det", tint: "--det" },
 ];
 
+const LETTER_WIDTH = 0.56; // of digits, to the letters' size
+
 export class PanelPlot extends MainPart {
   constructor(box, panel, on) {
     super(box, on);
@@ -161,10 +163,19 @@ export class PanelPlot extends MainPart {
     return frameTime ? null : header?.frame_time_s ?? null;
   }
 
+  // Those whose labels the plot has room for; Plotly would measure each of them.
   ticks() {
-    const { span, frameTime } = this.scene;
+    const { span: [from, to], frameTime } = this.scene;
+    const { l, r } = this.sides;
     const most = (this.width - this.size * 8) / (isWall() ? this.size * 7 : 120);
-    return frameTime ? timeTicks(span, most, frameTime) : frameTicks(span, most, this.second);
+    const ticks = frameTime ? timeTicks([from, to], most, frameTime) : frameTicks([from, to], most, this.second);
+    const perPixel = (to - from) / (this.width - l - r);
+    const letters = (text) => Math.max(...text.split("<br>").map((line) => line.length));
+    const ticktext = ticks.ticktext.map((text, index) => {
+      const half = (letters(text) * this.size * LETTER_WIDTH) / 2;
+      return (to - ticks.tickvals[index]) / perPixel + r < half ? "" : text;
+    });
+    return { ...ticks, ticktext, ticklabeloverflow: "allow" };
   }
 
   get margin() {

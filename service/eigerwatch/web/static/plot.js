@@ -70,12 +70,12 @@ export class Plot {
     };
   }
 
-  // An axis that cannot be dragged.
+  // An axis that cannot be dragged. Its type is told: else all values are looked at.
   axis(title, more = {}) {
     const grid = colour("--grid");
     const { size } = this;
     return {
-      gridcolor: grid, linecolor: grid, zeroline: false, fixedrange: true, tickfont: { size },
+      type: "linear", gridcolor: grid, linecolor: grid, zeroline: false, fixedrange: true, tickfont: { size },
       title: { text: title, standoff: 5, font: { size } }, ...more,
     };
   }
