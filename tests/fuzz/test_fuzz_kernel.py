@@ -139,10 +139,18 @@ def offsets(block: bytes) -> list[int]:
     while at < len(block):
         token = block[at]
         at += 1
-        at += length(token >> 4)
+        literals = length(token >> 4)  # moves on, too
+        at += literals
         if at + 2 > len(block):
             break
         found.append(int.from_bytes(block[at : at + 2], "little"))
         at += 2
         length(token & 15)
     return found
+
+
+def test_offsets_are_found_after_long_literals() -> None:
+    first = bytes([0xF0, 5]) + bytes(20) + b"\x07\x00"
+    second = bytes([0x1F]) + b"\xff" + b"\x00\x00" + b"\xff\x01"
+    last = bytes([0xF0, 255, 3]) + bytes(15 + 255 + 3)
+    assert offsets(first + second + last) == [7, 0]
