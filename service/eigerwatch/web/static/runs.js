@@ -137,7 +137,8 @@ function show() {
   table.show(runs);
   chosen.learn(runs);
   showTags(told.tags);
-  const some = total === all ? `${integer(all)} runs` : `${integer(total)} of ${integer(all)} runs`;
+  const what = `${integer(all)} ${all === 1 ? "run" : "runs"}`;
+  const some = total === all ? what : `${integer(total)} of ${what}`;
   set("count", pending ? `${some}, ${integer(pending)} not judged yet` : some);
   $("runs").hidden = total === 0;
   $("empty").hidden = total > 0;
