@@ -6,27 +6,27 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eigerwatch import catalogue
-from eigerwatch.config import Settings
 from eigerwatch.errors import ConfigError
 from eigerwatch.model import (
     REASON_SHIFT,
-    Encoding,
-    Image,
     PixelMask,
     RejectReason,
     SourceKind,
     SourceState,
 )
 from eigerwatch.offline import MasterSums
+from eigerwatch.reduce import Rejection
+from eigerwatch.sections import FilterSettings
 from eigerwatch.selection import Selector
 from eigerwatch.series.identity import safe_word
 from eigerwatch.series.ledger import SettleClock
-from eigerwatch.series.state import Series
+from eigerwatch.series.state import Series, SettingsVersion
 from eigerwatch.store import keys
 from eigerwatch.store.archive import write_archive
 from eigerwatch.store.info import SeriesInfo, ledger_of, series_info
@@ -34,8 +34,8 @@ from eigerwatch.store.info import SeriesInfo, ledger_of, series_info
 _DIGITS = 12
 
 
-def archive_sums(sums: MasterSums, settings: Settings) -> str:
-    """Write the sums of a whole recording into the archive.
+def archive_sums(sums: MasterSums, folder: Path) -> str:
+    """Write the sums of a whole recording into the archive's folder.
 
     Its key tells what is in it: the same recording counted otherwise is another run,
     and counted again the same one.
@@ -57,24 +57,32 @@ def archive_sums(sums: MasterSums, settings: Settings) -> str:
             f"{sums.path.name}: frames {sums.first_frame}-{sums.last_frame} of "
             f"{sums.n_frames} are no whole run; leave the range out to archive it"
         )
-    series = _Summed(sums, settings)
-    write_archive(series, series.key, settings.archive_dir)
+    series = _Summed(sums)
+    write_archive(series, series.key, folder)
     return series.key
 
 
 class _Summed:
     """Sums in the form in which a series is archived."""
 
-    def __init__(self, sums: MasterSums, settings: Settings) -> None:
+    def __init__(self, sums: MasterSums) -> None:
         self._sums = sums
-        self._meta = self._described(settings)
+        self._counts = {
+            "stored": int(sums.stored.sum()),
+            "rejected": int(sums.rejected.sum()),
+            "missing": int((sums.states == "missing").sum()),
+            "highest": sums.n_frames - 1,
+            "settled_below": sums.n_frames,
+        }
+        self._meta = self._described()
         self.key = _key(sums, self._meta)
 
     def info(self, key: str) -> SeriesInfo:
         """Return what is known about it."""
-        sums, channel = self._sums, self._sums.channel
-        stored, rejected = int(sums.stored.sum()), int(sums.rejected.sum())
-        ledger = ledger_of(self._meta, channel, stored, rejected, sums.n_frames)
+        channel, n = self._sums.channel, self._counts
+        ledger = ledger_of(
+            self._meta, channel, n["stored"], n["rejected"], n["highest"] + 1
+        )
         return series_info(
             key,
             self._meta,
@@ -100,9 +108,9 @@ class _Summed:
 
     def rejected(self, key: str, channel: str) -> dict[int, str]:
         """Return image_id to reason, in order."""
-        flags = self._sums.records["flags"]
+        reasons = self._sums.records["flags"] >> REASON_SHIFT
         return {
-            number - 1: f"{_reason(int(flags[number - 1]))}: {detail}"
+            number - 1: Rejection(RejectReason(reasons[number - 1]), detail).text
             for number, detail in sorted(self._sums.reasons.items())
         }
 
@@ -122,7 +130,7 @@ class _Summed:
         """Return (n, regions) of `REGION_ROW`."""
         return self._sums.regions[start:stop]
 
-    def _described(self, settings: Settings) -> dict[str, str]:
+    def _described(self) -> dict[str, str]:
         """Return the meta fields of the series, as one that came live has them."""
         sums = self._sums
         start = sums.start
@@ -134,30 +142,22 @@ class _Summed:
             source=SourceKind.FILE,
             series_id=start.series_id,
             series_unique_id=start.series_unique_id,
-            selector=Selector.of(settings),
+            selector=Selector(FilterSettings()),  # it has selected already
             clock=SettleClock(0.0),
             opened_ms=began_ms,
             start=start,
             state=SourceState.FINISHED,
             end_seen=True,
             highest=sums.n_frames - 1,
+            settings=[SettingsVersion.of(sums.selection, start.dtype, start.shape)],
         )
         series.ledger(sums.channel)
-        image = Image(sums.channel, Encoding.NONE, start.dtype, start.shape, b"")
-        series.pixel_filter(image, 0)
-        counts = {
-            "stored": int(sums.stored.sum()),
-            "rejected": int(sums.rejected.sum()),
-            "missing": int((sums.states == "missing").sum()),
-            "highest": sums.n_frames - 1,
-            "settled_below": sums.n_frames,
-        }
         lasted_ms = round(1000 * sums.n_frames * (start.frame_time_s or 0.0))
         meta = {
             **catalogue.opening_meta(series),
             "origin": json.dumps({"file": str(sums.path.resolve())}),
             "ended_ms": began_ms + lasted_ms,
-            keys.ledger_field(sums.channel): json.dumps(counts),
+            keys.ledger_field(sums.channel): json.dumps(self._counts),
             keys.slots_field(sums.channel): len(sums.selection.regions),
         }
         return {name: str(value) for name, value in meta.items()}
@@ -173,10 +173,6 @@ def _key(sums: MasterSums, meta: Mapping[str, str]) -> str:
         f"{SourceKind.FILE}:{safe_word(name)}-{meta['started_ms']}-"
         f"{content.hexdigest()[:_DIGITS]}"
     )
-
-
-def _reason(flags: int) -> str:
-    return RejectReason(flags >> REASON_SHIFT).name.lower()
 
 
 def _began_ms(sums: MasterSums) -> int:

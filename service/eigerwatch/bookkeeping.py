@@ -144,8 +144,7 @@ class Bookkeeper:
         record = np.zeros((), FRAME_RECORD)
         record["received_ns"] = received_ns
         record["flags"] = FrameFlag.REJECTED | error.reason << REASON_SHIFT
-        reason = f"{error.reason.name.lower()}: {error.detail}"
-        self._writer.reject(series.key, channel, image_id, reason, record)
+        self._writer.reject(series.key, channel, image_id, error.text, record)
 
     def write_ledger(self, series: Series, channel: str) -> None:
         """Store one channel's counts."""

@@ -67,6 +67,11 @@ class Rejection:
     reason: RejectReason
     detail: str
 
+    @property
+    def text(self) -> str:
+        """As it is stored: ``<reason>: <detail>``."""
+        return f"{self.reason.name.lower()}: {self.detail}"
+
 
 @dataclass(slots=True)
 class Reduced:

@@ -190,17 +190,17 @@ def sum_masters(task: SumTask, settings: Settings) -> Outcome:
                     text = f"{path}: not written: {problem}"
                     err.print(printable(text, 1000), style="red", markup=False)
                     outcome.complete = False
-            if task.archive and not _archive(out, err, sums, settings):
+            if task.archive and not _archive(out, err, sums, settings.archive_dir):
                 outcome.complete = False
     finally:
         reducer.close()
     return outcome
 
 
-def _archive(out: Console, err: Console, sums: MasterSums, settings: Settings) -> bool:
+def _archive(out: Console, err: Console, sums: MasterSums, folder: Path) -> bool:
     """Keep the sums in the archive; tell whether they are."""
     try:
-        key = archive_sums(sums, settings)
+        key = archive_sums(sums, folder)
     except StoreError as exc:
         err.print(printable(str(exc), 1000), style="red", markup=False)
         return False

@@ -286,7 +286,7 @@ def test_a_summed_recording_is_a_run_beside_the_others(
 ):
     settings = load_settings(archive={"dir": folder}, reduce={"threads": 1})
     master = write_series(tmp_path, images(500), 100, frame_time=0.001)
-    key = archive_sums(sum_master(master, settings), settings)
+    key = archive_sums(sum_master(master, settings), settings.archive_dir)
     with web(client, folder) as http:
         wait_until(lambda: runs(http)[0]["pending"] == 0)
         found = runs(http)[1][key]

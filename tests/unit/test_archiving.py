@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_a_recording_is_a_run_with_all_that_is_known_of_it(tmp_path: Path) -> No
         tmp_path, regions={"rois": [{"name": "top", "rectangle": (0, 20, 0, 53)}]}
     )
     sums = sum_master(written(tmp_path / "a"), settings)
-    key = archive_sums(sums, settings)
+    key = archive_sums(sums, settings.archive_dir)
     assert keys.is_series_key(key)
     assert key.startswith(f"file:x-{BEGAN_MS}-")
 
@@ -69,6 +70,9 @@ def test_a_recording_is_a_run_with_all_that_is_known_of_it(tmp_path: Path) -> No
     assert info.started_ms == BEGAN_MS
     assert info.ended_ms == info.last_write_ms == BEGAN_MS + 14
     assert "x_master.h5" in (info.origin or "")
+    (version,) = json.loads(info.meta["settings"])
+    assert (version["number"], version["masked"]) == (0, 53)
+    assert [region["name"] for region in version["regions"]] == ["module_1", "top"]
     ledger = info.ledgers[CHANNEL]
     assert (ledger.stored, ledger.rejected, ledger.missing) == (8, 1, 5)
     assert (ledger.outstanding, ledger.highest) == (0, 13)
@@ -92,12 +96,12 @@ def test_a_recording_is_a_run_with_all_that_is_known_of_it(tmp_path: Path) -> No
 def test_the_same_sums_are_the_same_run_and_others_another(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     master = written(tmp_path / "a")
-    first = archive_sums(sum_master(master, settings), settings)
-    assert archive_sums(sum_master(master, settings), settings) == first
+    first = archive_sums(sum_master(master, settings), settings.archive_dir)
+    assert archive_sums(sum_master(master, settings), settings.archive_dir) == first
     other = settings_of(tmp_path, filter={"low": 2})
-    second = archive_sums(sum_master(master, other), other)
+    second = archive_sums(sum_master(master, other), other.archive_dir)
     (tmp_path / "a" / "x_data_000003.h5").unlink()
-    third = archive_sums(sum_master(master, settings), settings)
+    third = archive_sums(sum_master(master, settings), settings.archive_dir)
     archive = Archive(settings.archive_dir)
     assert {info.key for info in archive.series(10)} == {first, second, third}
 
@@ -111,7 +115,7 @@ def test_without_a_date_it_began_when_its_file_was_written(
     with h5py.File(master, "a") as file:
         name = "entry/instrument/detector/detectorSpecific/data_collection_date"
         file[name] = date
-    key = archive_sums(sum_master(master, settings), settings)
+    key = archive_sums(sum_master(master, settings), settings.archive_dir)
     info = Archive(settings.archive_dir).find(key)
     assert info is not None
     assert info.started_ms == round(master.stat().st_mtime * 1000)
@@ -121,7 +125,7 @@ def test_a_part_of_a_recording_is_no_run(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     sums = sum_master(written(tmp_path / "a"), settings, FrameRange(2, 12))
     with pytest.raises(ConfigError, match="frames 2-12 of 14"):
-        archive_sums(sums, settings)
+        archive_sums(sums, settings.archive_dir)
 
 
 def command(*words: object, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:

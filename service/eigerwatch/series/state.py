@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
 
 from eigerwatch.masks import digest, n_masked
 from eigerwatch.model import (
@@ -61,6 +63,33 @@ class SettingsVersion:
     regions: tuple[Mapping[str, Any], ...]
     """As `RegionSet.described`, in the order of the region rows."""
     notes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        selection: PixelSelection,
+        dtype: np.dtype[Any],
+        shape: tuple[int, int],
+        *,
+        number: int = 0,
+        from_image_id: int = 0,
+    ) -> Self:
+        """Describe a selection as it is stored."""
+        mask = selection.mask
+        return cls(
+            number=number,
+            from_image_id=from_image_id,
+            dtype=dtype.name,
+            shape=shape,
+            low=selection.low,
+            high=selection.high,
+            high_from=selection.high_from,
+            mask_from=selection.mask_from,
+            masked=0 if mask is None else n_masked(mask),
+            mask_digest="" if mask is None else digest(mask),
+            regions=selection.regions.described,
+            notes=selection.notes,
+        )
 
     def same_as(self, other: SettingsVersion) -> bool:
         """Tell whether both count the same pixels of the same images."""
@@ -191,20 +220,12 @@ class Series:
         self, selection: PixelSelection, image: Image, image_id: int
     ) -> SettingsVersion:
         """Return the settings version of a selection, a new one if it differs."""
-        mask = selection.mask
-        version = SettingsVersion(
+        version = SettingsVersion.of(
+            selection,
+            image.dtype,
+            image.shape,
             number=len(self.settings),
             from_image_id=image_id,
-            dtype=image.dtype.name,
-            shape=image.shape,
-            low=selection.low,
-            high=selection.high,
-            high_from=selection.high_from,
-            mask_from=selection.mask_from,
-            masked=0 if mask is None else n_masked(mask),
-            mask_digest="" if mask is None else digest(mask),
-            regions=selection.regions.described,
-            notes=selection.notes,
         )
         for known in self.settings:
             if known.same_as(version):
